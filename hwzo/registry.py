@@ -1,0 +1,229 @@
+"""Device URLs, and the backends that open them: ``connect("crossbar:pcm?seed=1")``.
+
+A backend is found through the entry-point group ``hwzo.backends``; its name is the URL's scheme. A distribution of
+yours that declares ``mychip = "my_package:BACKEND"`` there is listed by ``hwzo devices`` and opened by ``mychip:...``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, cast, runtime_checkable
+from urllib.parse import parse_qsl, quote, unquote
+
+from filelock import FileLock, Timeout
+from platformdirs import user_runtime_path
+
+from hwzo.device import Device
+from hwzo.errors import ConfigError, DeviceBusyError, DeviceError, HwzoError
+from hwzo.network import Network
+
+GROUP = "hwzo.backends"
+
+
+@dataclass(frozen=True)
+class DeviceURL:
+    """``scheme:target?option=value&...`` taken apart.
+
+    Args:
+        scheme: the backend's name.
+        target: what comes between the colon and the question mark: a preset, a port, a file.
+        options: the query, each key once.
+    """
+
+    scheme: str
+    target: str = ""
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def parse(cls, url: str) -> DeviceURL:
+        """Take a URL apart.
+
+        Raises:
+            ConfigError: no scheme, an option without a value, or one given twice.
+        """
+        match = re.fullmatch(r"([A-Za-z][A-Za-z0-9_+-]*):([^?]*)(?:\?(.*))?", url.strip())
+        if match is None:
+            raise ConfigError(
+                f"device URL {url!r} is not of the form scheme:target?option=value, such as crossbar:pcm?seed=1",
+                key="device",
+            )
+        scheme, target, query = match.groups()
+        try:
+            pairs = parse_qsl(query or "", keep_blank_values=True, strict_parsing=bool(query))
+        except ValueError:
+            raise ConfigError(
+                f"device URL {url!r}: options must be of the form option=value&option=value", key="device"
+            ) from None
+        options: dict[str, str] = {}
+        for key, value in pairs:
+            if key in options:
+                raise ConfigError(f"device URL {url!r}: option {key!r} is given twice", key=key)
+            options[key] = value
+        return cls(scheme.lower(), unquote(target), options)
+
+    def __str__(self) -> str:
+        query = "&".join(f"{quote(k)}={quote(v, safe=':/.,+-')}" for k, v in self.options.items())
+        return f"{self.scheme}:{quote(self.target, safe=':/.,+-@~')}" + (f"?{query}" if query else "")
+
+    def with_defaults(self, **options: str) -> DeviceURL:
+        """The same URL, with these options where it doesn't set them itself."""
+        return DeviceURL(self.scheme, self.target, {**options, **self.options})
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One line of ``hwzo devices``.
+
+    Args:
+        url: opens the device.
+        emulated: whether hardware is involved.
+        available: whether opening it now would work.
+        reason: what it is, or why it isn't available and what would make it so.
+    """
+
+    url: str
+    emulated: bool
+    available: bool
+    reason: str
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What the entry point names: opens the devices of one scheme."""
+
+    def open(self, url: DeviceURL, *, network: Network | None, window: float | None, seed: int | None) -> Device:
+        """Open the device.
+
+        Args:
+            url: as the user typed it.
+            network: the network that the task suggests; a device that has its own ignores it.
+            window: the weight range that the task suggests, weight units; likewise.
+            seed: for an emulated device whose URL sets none.
+
+        Raises:
+            ConfigError: a target or option is unknown or out of range; lists what is allowed.
+            DeviceError: the device is absent or lost.
+        """
+        ...
+
+    def listings(self) -> Sequence[Listing]:
+        """What is plugged in or can be emulated."""
+        ...
+
+    def lock_name(self, url: DeviceURL) -> str | None:
+        """A name for what one process at a time may hold, such as a port; None if any number may open it."""
+        ...
+
+
+class _Held:
+    """A device and the lock that keeps others off it; closing one lets go of the other."""
+
+    def __init__(self, device: Device, lock: FileLock) -> None:
+        self._device, self._lock = device, lock
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._device, name)
+
+    def close(self) -> None:
+        try:
+            self._device.close()
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Device:
+        return cast(Device, self)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def backends() -> dict[str, EntryPoint]:
+    """Entry points of all installed backends, by scheme."""
+    return {point.name.lower(): point for point in entry_points(group=GROUP)}
+
+
+def load(point: EntryPoint) -> Backend:
+    """The backend behind an entry point.
+
+    Raises:
+        DeviceError: it can't be imported, or isn't a backend; names the distribution.
+    """
+    origin = f"backend {point.name!r} ({point.value}, from {point.dist.name if point.dist else 'an unknown package'})"
+    try:
+        backend = point.load()
+    except Exception as error:  # a stranger's import may fail in any way; the user must learn whose it was
+        raise DeviceError(f"{origin} could not be imported: {type(error).__name__}: {error}") from error
+    if not isinstance(backend, Backend):
+        raise DeviceError(f"{origin} is a {type(backend).__name__} without open, listings and lock_name")
+    return backend
+
+
+def connect(
+    url: str, *, network: Network | None = None, window: float | None = None, seed: int | None = None
+) -> Device:
+    """Open the device behind a URL.
+
+    Args:
+        url: such as ``"crossbar:pcm?layers=64-32-10&seed=1"``.
+        network, window, seed: suggestions for what the URL leaves open, see `Backend.open`.
+
+    Raises:
+        ConfigError: the URL, its scheme or an option is unknown.
+        DeviceBusyError: another process holds the device; says which.
+        DeviceError: the device is absent or its backend can't be loaded.
+    """
+    parsed = DeviceURL.parse(url)
+    known = backends()
+    if parsed.scheme not in known:
+        raise ConfigError(
+            f"no backend for device URL {url!r}; installed: {', '.join(sorted(known)) or 'none'}", key="device"
+        )
+    backend = load(known[parsed.scheme])
+    name = backend.lock_name(parsed)
+    if name is None:
+        return backend.open(parsed, network=network, window=window, seed=seed)
+    lock = _acquire(name, url)
+    try:
+        device = backend.open(parsed, network=network, window=window, seed=seed)
+    except BaseException:
+        lock.release()
+        raise
+    return cast(Device, _Held(device, lock))
+
+
+def _acquire(name: str, url: str) -> FileLock:
+    folder = user_runtime_path("hwzo", ensure_exists=True)
+    stem = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+    holder = Path(folder) / f"{stem}.holder"
+    lock = FileLock(Path(folder) / f"{stem}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        try:
+            who = json.loads(holder.read_text())
+            text = f"process {who['pid']} ({who['command']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            text = "another process"
+        raise DeviceBusyError(f"device {url!r} is held by {text}; wait for it to end, or use another device") from None
+    command = Path("/proc/self/cmdline")
+    words = command.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() if command.exists() else "?"
+    holder.write_text(json.dumps({"pid": os.getpid(), "command": words}))
+    return lock
+
+
+def listings() -> list[tuple[str, Listing]]:
+    """(backend, line) for everything that any installed backend offers; a broken backend is a line too."""
+    lines: list[tuple[str, Listing]] = []
+    for name, point in sorted(backends().items()):
+        try:
+            lines += [(name, line) for line in load(point).listings()]
+        except HwzoError as error:
+            lines.append((name, Listing(f"{name}:", emulated=False, available=False, reason=str(error))))
+    return lines
