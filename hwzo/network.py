@@ -41,10 +41,13 @@ class Network:
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or any(n < 1 for n in self.layers):
-            raise ConfigError(f"layers={self.label!r}: needs at least two layers of at least one unit", key="layers")
+            raise ConfigError(
+                f"layers={self.label!r}: needs at least two layers of at least one unit", key="layers"
+            )
         if self.activation not in get_args(Activation):
             raise ConfigError(
-                f"activation={self.activation!r} is not one of {', '.join(get_args(Activation))}", key="activation"
+                f"activation={self.activation!r} is not one of {', '.join(get_args(Activation))}",
+                key="activation",
             )
 
     @classmethod

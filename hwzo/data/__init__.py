@@ -1,0 +1,1 @@
+"""Tasks: real datasets and the splits they are judged on."""

@@ -1,0 +1,1 @@
+"""Turn displacements and losses into a gradient."""

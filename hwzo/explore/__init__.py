@@ -1,0 +1,1 @@
+"""Choose displacements: commanded, by the device's own noise, or both."""

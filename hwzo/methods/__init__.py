@@ -1,0 +1,1 @@
+"""The papers' methods, as compositions of explore, estimate and update."""

@@ -1,0 +1,1 @@
+"""Measure a device's noise."""

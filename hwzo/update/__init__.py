@@ -1,0 +1,1 @@
+"""Turn a gradient into a step."""
