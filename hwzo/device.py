@@ -38,9 +38,7 @@ class DeviceInfo:
     emulated: bool
 
     def __str__(self) -> str:
-        return (
-            f"{self.url} ({'emulated' if self.emulated else 'hardware'}, {self.model}, serial {self.serial})"
-        )
+        return f"{self.url} ({'emulated' if self.emulated else 'hardware'}, {self.model}, serial {self.serial})"
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,7 @@ class Network:
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or any(n < 1 for n in self.layers):
-            raise ConfigError(
-                f"layers={self.label!r}: needs at least two layers of at least one unit", key="layers"
-            )
+            raise ConfigError(f"layers={self.label!r}: needs at least two layers of at least one unit", key="layers")
         if self.activation not in get_args(Activation):
             raise ConfigError(
                 f"activation={self.activation!r} is not one of {', '.join(get_args(Activation))}",
@@ -104,11 +102,11 @@ class Network:
         return nodes
 
     def gradient(self, theta: Array, inputs: Array, targets: Array, loss: Loss) -> tuple[float, Array]:
-        """Mean loss and its gradient (n_params,) by backpropagation in float64: a reference, never a device's answer."""
+        """Mean loss and its gradient (n_params,) by backpropagation in float64: a reference only."""
         activate, slope = ACTIVATIONS[self.activation]
         nodes = self.forward(theta, inputs)
         losses = sample_losses(nodes[-1], targets, loss)
-        delta = output_gradient(nodes[-1], targets, loss) / len(inputs)
+        delta: Array = output_gradient(nodes[-1], targets, loss) / len(inputs)
         gradient = np.empty_like(theta)
         weights, slots = self.blocks(theta), self.blocks(gradient)
         for index in range(len(weights) - 1, -1, -1):

@@ -37,9 +37,7 @@ class TensorSpec:
 
     def __post_init__(self) -> None:
         if not self.shape or any(n < 1 for n in self.shape):
-            raise ConfigError(
-                f"parameter {self.name!r} has shape {self.shape}; every side must be at least 1"
-            )
+            raise ConfigError(f"parameter {self.name!r} has shape {self.shape}; every side must be at least 1")
         if not self.lower < self.upper:
             raise ConfigError(
                 f"parameter {self.name!r} has bounds [{self.lower}, {self.upper}]; lower must be below upper"
@@ -89,9 +87,7 @@ class ParameterSpec:
     def slices(self) -> Mapping[str, slice]:
         """Where each tensor lies in the flat vector."""
         edges = np.cumsum([0, *(tensor.size for tensor in self.tensors)])
-        return {
-            t.name: slice(int(a), int(b)) for t, a, b in zip(self.tensors, edges[:-1], edges[1:], strict=True)
-        }
+        return {t.name: slice(int(a), int(b)) for t, a, b in zip(self.tensors, edges[:-1], edges[1:], strict=True)}
 
     def views(self, theta: Array) -> dict[str, Array]:
         """Named views of ``theta`` (n_params,), each of its tensor's shape; writing to one writes to theta."""
@@ -139,9 +135,7 @@ class ParameterSpec:
         """The name of one element of the flat vector, such as ``"0.weight[3, 5]"``."""
         for tensor in self.tensors:
             if index < tensor.size:
-                return (
-                    f"{tensor.name}[{', '.join(str(int(i)) for i in np.unravel_index(index, tensor.shape))}]"
-                )
+                return f"{tensor.name}[{', '.join(str(int(i)) for i in np.unravel_index(index, tensor.shape))}]"
             index -= tensor.size
         raise IndexError(index)
 

@@ -98,9 +98,7 @@ class Listing:
 class Backend(Protocol):
     """What the entry point names: opens the devices of one scheme."""
 
-    def open(
-        self, url: DeviceURL, *, network: Network | None, window: float | None, seed: int | None
-    ) -> Device:
+    def open(self, url: DeviceURL, *, network: Network | None, window: float | None, seed: int | None) -> Device:
         """Open the device.
 
         Args:
@@ -142,9 +140,7 @@ class _Held:
     def __enter__(self) -> Device:
         return cast(Device, self)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
 
@@ -216,15 +212,9 @@ def _acquire(name: str, url: str) -> FileLock:
             text = f"process {who['pid']} ({who['command']})"
         except (OSError, ValueError, KeyError, TypeError):
             text = "another process"
-        raise DeviceBusyError(
-            f"device {url!r} is held by {text}; wait for it to end, or use another device"
-        ) from None
+        raise DeviceBusyError(f"device {url!r} is held by {text}; wait for it to end, or use another device") from None
     command = Path("/proc/self/cmdline")
-    words = (
-        command.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        if command.exists()
-        else "?"
-    )
+    words = command.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() if command.exists() else "?"
     holder.write_text(json.dumps({"pid": os.getpid(), "command": words}))
     return lock
 
