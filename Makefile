@@ -70,8 +70,8 @@ debian:
 	  export DEBIAN_FRONTEND=noninteractive
 	  if apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing >/dev/null; then exit 0; fi
 	fi
-	echo "missing Debian packages; tests that need them are skipped. To run them too: sudo apt-get install$$missing" >&2
-	[ -z "$${CI:-}" ]
+	echo "tests that need$$missing can't run; to run them too: sudo apt-get install$$missing" >&2
+	[ -z "$${CI:-}" ] # where CI is set, a test that can't run is a failure
 
 $(READY): pyproject.toml uv.lock
 	@name='$(PYTHON)'
