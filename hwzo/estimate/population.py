@@ -1,0 +1,48 @@
+"""What every estimator asks of the displacements and losses it is given."""
+
+from __future__ import annotations
+
+from hwzo.errors import CapabilityError, ConfigError
+from hwzo.parameters import Array
+
+
+def check_population(displacements: Array, losses: Array, *, least: int, estimator: str) -> None:
+    """Check the shapes (N, n_params) and (N,), and that N is enough.
+
+    Raises:
+        ConfigError: shapes that don't belong together, or fewer than ``least`` readings.
+    """
+    if displacements.ndim != 2 or losses.shape != displacements.shape[:1]:
+        raise ConfigError(
+            f"{estimator}: displacements (N, n_params) and losses (N,) don't fit: "
+            f"got {displacements.shape} and {losses.shape}"
+        )
+    if len(losses) < least:
+        raise ConfigError(
+            f"{estimator}: needs at least {least} readings to compare, got {len(losses)}; ask for more probes a step",
+            key="probes",
+        )
+
+
+def resolved_variance(measured: float, read_error: float) -> float:
+    """The displacements' own mean variance: what was measured less what the read error adds to it.
+
+    Raises:
+        CapabilityError: nothing is left, so there is nothing to divide by.
+        ConfigError: the read error's variance is negative.
+    """
+    if not read_error >= 0:
+        raise ConfigError(f"read_error_variance = {read_error:g} can't be negative", key="read_error_variance")
+    left = measured - read_error
+    if not left > 0:
+        if measured == 0:
+            raise CapabilityError(
+                "the readings were not displaced against each other, so their losses hold no gradient; "
+                "add a commanded perturbation, or use a device whose parameter noise changes between readings"
+            )
+        raise CapabilityError(
+            f"the displacements' mean variance as read, {measured:.3g}, is not above what the read error accounts for, "
+            f"{read_error:.3g}: this noise is below what reading can resolve; average more reads, "
+            "add a commanded perturbation, or use a loss-only method"
+        )
+    return left
