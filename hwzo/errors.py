@@ -10,7 +10,8 @@
     │   ├── DeviceTimeoutError      3   it did not answer in time
     │   └── MeasurementError        3   it answered, but not with a number
     ├── CapabilityError             4   the device can't do what was asked; names what would work
-    └── VerificationError           5   a verification or a stated target failed
+    ├── VerificationError           5   a verification or a stated target failed
+    └── Interrupted               130   Ctrl-C (SIGTERM: 143); the run is whole and can go on
 
 Every message says what happened, where, what was expected, and what to try.
 """
@@ -71,3 +72,16 @@ class VerificationError(HwzoError):
     """A verification failed, or a stated target was not reached."""
 
     exit_code = 5
+
+
+class Interrupted(HwzoError):
+    """Ctrl-C or SIGTERM ended a run after the step in flight.
+
+    Args:
+        message: how to go on.
+        signal_number: which signal; the exit code is 128 plus it.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwzo.errors import ConfigError
 from hwzo.parameters import Array, ParameterSpec, TensorSpec
 
 Activation = Literal["tanh", "relu", "sigmoid", "linear"]
 Loss = Literal["cross-entropy", "squared-error"]
+Targets = NDArray[np.int64] | Array
 
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     # name: (f(a), derivative of f written in terms of x = f(a))
@@ -101,7 +103,7 @@ class Network:
             nodes.append(x @ block[:-1] + block[-1])
         return nodes
 
-    def gradient(self, theta: Array, inputs: Array, targets: Array, loss: Loss) -> tuple[float, Array]:
+    def gradient(self, theta: Array, inputs: Array, targets: Targets, loss: Loss) -> tuple[float, Array]:
         """Mean loss and its gradient (n_params,) by backpropagation in float64: a reference only."""
         activate, slope = ACTIVATIONS[self.activation]
         nodes = self.forward(theta, inputs)
@@ -118,7 +120,7 @@ class Network:
         return float(losses.mean()), gradient
 
 
-def sample_losses(outputs: Array, targets: Array, loss: Loss) -> Array:
+def sample_losses(outputs: Array, targets: Targets, loss: Loss) -> Array:
     """Loss of each sample (..., batch), from outputs (..., batch, units).
 
     ``cross-entropy``: softmax cross-entropy in nats, targets (batch,) class numbers.
@@ -132,7 +134,7 @@ def sample_losses(outputs: Array, targets: Array, loss: Loss) -> Array:
     return np.square(outputs - targets).mean(axis=-1)
 
 
-def output_gradient(outputs: Array, targets: Array, loss: Loss) -> Array:
+def output_gradient(outputs: Array, targets: Targets, loss: Loss) -> Array:
     """Derivative of each sample's loss with respect to the outputs, (batch, units)."""
     if loss == "cross-entropy":
         exponent = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
@@ -142,7 +144,7 @@ def output_gradient(outputs: Array, targets: Array, loss: Loss) -> Array:
     return 2.0 * (outputs - targets) / outputs.shape[-1]
 
 
-def accuracy(outputs: Array, targets: Array, loss: Loss) -> Array:
+def accuracy(outputs: Array, targets: Targets, loss: Loss) -> Array:
     """Fraction of samples told right (...,), from outputs (..., batch, units).
 
     With ``squared-error`` a sample is right when every output lies on its target's side of the midpoint between the

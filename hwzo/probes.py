@@ -44,6 +44,9 @@ class Cost:
             self.joules + other.joules,
         )
 
+    def __sub__(self, other: Cost) -> Cost:
+        return self + other * -1
+
     def __mul__(self, times: int) -> Cost:
         return Cost(
             self.reads * times,

@@ -1,0 +1,34 @@
+"""Exploration by the nodes' own noise: noisy passes over one batch, none of them clean, nothing commanded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwzo.device import Device
+from hwzo.errors import CapabilityError
+from hwzo.explore.evidence import Evidence, Nodes
+from hwzo.network import sample_losses
+from hwzo.parameters import Array
+from hwzo.probes import Batch, Probes
+
+
+@dataclass(frozen=True)
+class NodeExploration:
+    """Two passes a step; what their nodes differ by is the exploration.
+
+    Args:
+        evaluations: passes a step; the estimator takes exactly two.
+    """
+
+    evaluations: int = 2
+
+    def measure(self, device: Device, theta: Array, batch: Batch, step: int) -> Evidence:
+        """Take one step's passes on a device that holds theta (n_params,)."""
+        readings = device.measure(Probes.plain(self.evaluations, want="nodes"), batch)
+        if readings.nodes is None:
+            raise CapabilityError(f"{device.info} did not return the node activities that it declares")
+        nodes = Nodes(readings.nodes, sample_losses(readings.nodes[-1], batch.targets, batch.loss), batch.inputs)
+        nothing = np.zeros(self.evaluations, dtype=np.int64)
+        return Evidence(readings.losses, nothing, np.zeros(self.evaluations), nodes=nodes)

@@ -1,0 +1,102 @@
+"""Exploration in weight space: D = commanded perturbation + readable intrinsic noise, one code path for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwzo.device import Device
+from hwzo.directions import Directions
+from hwzo.errors import CapabilityError, ConfigError
+from hwzo.explore.evidence import Evidence
+from hwzo.parameters import Array
+from hwzo.probes import Batch, Probes
+
+SPALL_GAMMA = 0.101
+
+
+@dataclass(frozen=True)
+class WeightExploration:
+    """N loss readings a step, each with its own displacement of all parameters.
+
+    Args:
+        directions: regenerates commanded directions; its law and key are what the device is asked for.
+        probes: N, readings a step.
+        scale: c, weight units; 0 commands nothing.
+        antithetic: readings come in pairs +c z, -c z.
+        baseline: the first reading is undisplaced (MGD's C0).
+        read_back: take the displacements from what the device realised instead of from what was commanded.
+        reprogram: write the parameters again before each reading, so that a device which keeps its programming noise
+            until the next write shows a new displacement.
+        decay: scale falls as (step + 1)^-decay (Spall's gamma, .101).
+    """
+
+    directions: Directions
+    probes: int
+    scale: float = 0.0
+    antithetic: bool = False
+    baseline: bool = False
+    read_back: bool = False
+    reprogram: bool = False
+    decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.antithetic and (self.probes < 2 or self.probes % 2):
+            raise ConfigError(
+                f"probes = {self.probes}: antithetic readings come in pairs; use an even number", key="probes"
+            )
+        if self.scale == 0 and not self.read_back:
+            raise CapabilityError("nothing displaces the parameters: command a scale, or read the device's noise back")
+
+    @property
+    def evaluations(self) -> int:
+        """Readings a step."""
+        return self.probes + self.baseline
+
+    def request(self, step: int) -> Probes:
+        """The probes of one step."""
+        n = self.probes
+        if self.antithetic:
+            counters = np.repeat(np.arange(n // 2), 2)
+            signs = np.tile([1.0, -1.0], n // 2)
+        else:
+            counters, signs = np.arange(n), np.ones(n)
+        if self.directions.law == "coordinate":  # its counter is the parameter's number: walk through all of them
+            counters = counters + step * (n // 2 if self.antithetic else n)
+        if self.baseline:
+            counters, signs = np.concatenate([counters[:1], counters]), np.concatenate([[0.0], signs])
+        return Probes(
+            counters.astype(np.int64),
+            signs * (self.scale * (step + 1.0) ** -self.decay),
+            law=self.directions.law,
+            key=self.directions.key,
+            step=step,
+            want="weights" if self.read_back else "loss",
+        )
+
+    def measure(self, device: Device, theta: Array, batch: Batch, step: int) -> Evidence:
+        """Take one step's readings on a device that holds theta (n_params,)."""
+        probes = self.request(step)
+        chunk = 1 if self.reprogram else device.capabilities.max_probes
+        losses = np.empty(len(probes))
+        realised = np.empty((len(probes), theta.size)) if self.read_back else None
+        for start in range(0, len(probes), chunk):
+            if self.reprogram and start:  # the first reading has the noise of the write that ended the last step
+                device.program(theta)
+            readings = device.measure(probes.part(start, start + chunk), batch)
+            losses[start : start + chunk] = readings.losses
+            if realised is not None:
+                if readings.realised is None:
+                    raise CapabilityError(f"{device.info} did not return the realised parameters that it declares")
+                realised[start : start + chunk] = readings.realised
+        if realised is not None:
+            realised -= theta
+            return Evidence(losses, probes.counters, probes.scales, realised)
+        return self.recall(losses, probes.counters, probes.scales, step)
+
+    def recall(self, losses: Array, counters: NDArray[np.int64], scales: Array, step: int) -> Evidence:
+        """The same evidence again, from what the journal kept of a commanded step."""
+        displacements = self.directions.at(step, counters) * scales[:, None]
+        return Evidence(losses, counters, scales, displacements, regenerable=True)

@@ -1,0 +1,85 @@
+"""A method as explore -> measure -> estimate -> update: most methods are this, with different parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwzo.device import Device, Update
+from hwzo.errors import CapabilityError
+from hwzo.explore.evidence import Evidence
+from hwzo.explore.nodes import NodeExploration
+from hwzo.explore.weights import WeightExploration
+from hwzo.methods.method import Outcome, Record, State
+from hwzo.methods.settings import Exploration
+from hwzo.parameters import Array, ParameterSpec
+from hwzo.probes import Batch
+from hwzo.update import UpdateRule
+
+Estimate = Callable[[Evidence, Array], Array]
+Rate = Callable[[int, float], float]
+
+
+@dataclass(frozen=True)
+class Composition:
+    """explore -> measure -> estimate -> update, and back to the device.
+
+    Args:
+        exploration: its name in results.
+        explore: chooses and takes the readings.
+        estimate: (evidence, theta) -> gradient (n_params,).
+        update: (state, gradient, rate) -> (state, step).
+        rate: (t, progress) -> learning rate.
+        parameters: of the device, whose bounds the targets keep to.
+        reason: why it works this way on this device.
+    """
+
+    exploration: Exploration
+    explore: WeightExploration | NodeExploration
+    estimate: Estimate
+    update: UpdateRule
+    rate: Rate
+    parameters: ParameterSpec
+    reason: str
+
+    @property
+    def evaluations(self) -> int:
+        """Loss readings a step."""
+        return self.explore.evaluations
+
+    @property
+    def regenerable(self) -> bool:
+        """True if all displacements are commanded."""
+        return self.exploration == "commanded"
+
+    def begin(self, n_params: int) -> State:
+        """State of the update rule."""
+        return self.update.init(n_params)
+
+    def step(self, device: Device, theta: Array, state: State, batch: Batch, t: int, progress: float) -> Outcome:
+        """One step, see `Method`."""
+        evidence = self.explore.measure(device, theta, batch, t)
+        # float32 is what the journal keeps, so the step is made from it too, and a replay is exact.
+        gradient = self.estimate(evidence, theta).astype(np.float32)
+        rate = self.rate(t, progress)
+        state, step = self.update.step(state, gradient.astype(np.float64), rate)
+        target = self.parameters.clip(theta + step)
+        device.apply(Update(target, target - theta, t))
+        return Outcome(target, state, evidence, rate, gradient)
+
+    def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:
+        """A recorded step again, see `Method`."""
+        if record.gradient is not None:
+            gradient = record.gradient
+        elif self.regenerable and isinstance(self.explore, WeightExploration):
+            evidence = self.explore.recall(record.losses, record.counters, record.scales, record.t)
+            gradient = self.estimate(evidence, theta).astype(np.float32)
+        else:
+            raise CapabilityError(
+                f"step {record.t} was made from the device's own noise and no step vector was kept: "
+                "it can be rerun on the emulated device, not replayed"
+            )
+        state, step = self.update.step(state, gradient.astype(np.float64), record.rate)
+        return self.parameters.clip(theta + step), state

@@ -1,0 +1,144 @@
+"""What a method is to the loop: something that takes a step on a device, and can take it again from a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwzo.device import Device
+from hwzo.explore.evidence import Evidence
+from hwzo.methods.settings import Exploration, Settings
+from hwzo.parameters import Array
+from hwzo.probes import Batch
+
+State = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One step, done.
+
+    Args:
+        theta: (n_params,) float64, weight units: the new targets, already applied to the device.
+        state: the method's new state.
+        evidence: what was asked and what came back.
+        rate: learning rate of this step.
+        gradient: (n_params,) float32, the estimate that made the step; None if the method has none.
+        coefficients: decisions of a method that has no gradient.
+    """
+
+    theta: Array
+    state: State
+    evidence: Evidence
+    rate: float
+    gradient: NDArray[np.float32] | None = None
+    coefficients: Array | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the journal kept of a step.
+
+    Args:
+        t: the step.
+        losses, counters, scales: (N,), as in `Evidence`.
+        rate: learning rate of the step.
+        gradient: (n_params,) float32 where it was kept.
+        coefficients: as in `Outcome`.
+    """
+
+    t: int
+    losses: Array
+    counters: NDArray[np.int64]
+    scales: Array
+    rate: float
+    gradient: NDArray[np.float32] | None = None
+    coefficients: Array | None = None
+
+
+class Method(Protocol):
+    """A way to learn. Its state is arrays only, so that a checkpoint holds all of it."""
+
+    @property
+    def exploration(self) -> Exploration:
+        """Where its displacements come from."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it works this way on this device, a sentence for the user."""
+        ...
+
+    @property
+    def evaluations(self) -> int:
+        """Most loss readings that one step takes."""
+        ...
+
+    @property
+    def regenerable(self) -> bool:
+        """True if steps follow from counters, scales, losses and coefficients alone."""
+        ...
+
+    def begin(self, n_params: int) -> State:
+        """State before the first step."""
+        ...
+
+    def step(self, device: Device, theta: Array, state: State, batch: Batch, t: int, progress: float) -> Outcome:
+        """Take step t on a device that holds theta; ``progress`` is the share of the budget that is spent."""
+        ...
+
+    def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:
+        """Theta and state after a recorded step, without a device.
+
+        Raises:
+            CapabilityError: the record doesn't hold what this step was made from.
+        """
+        ...
+
+
+@dataclass
+class Start:
+    """Where a method is built: on a device that holds ``theta``, with a batch to measure on.
+
+    Quantities measured here are kept by name, so that a resumed run doesn't measure them again.
+
+    Args:
+        device: the device.
+        theta: (n_params,) float64, what it was programmed with.
+        batch: training samples to measure on.
+        key: the run's 64-bit key for commanded directions.
+        measured: quantities by name, filled here, or given by a checkpoint.
+        evaluations: loss readings spent here.
+        commanded: how many of them had a commanded displacement.
+    """
+
+    device: Device
+    theta: Array
+    batch: Batch
+    key: int
+    measured: dict[str, float] = field(default_factory=dict[str, float])
+    evaluations: int = 0
+    commanded: int = 0
+
+    def quantity(self, name: str, measure: Callable[[], float]) -> float:
+        """The quantity of this name, measured only if it isn't known yet."""
+        if name not in self.measured:
+            self.measured[name] = measure()
+        return self.measured[name]
+
+
+class Builder(Protocol):
+    """A method's file: makes the method for one device."""
+
+    def __call__(self, settings: Settings, start: Start) -> Method:
+        """Build it.
+
+        Raises:
+            ConfigError: a setting that it doesn't take or can't use.
+            CapabilityError: the device can't do it; names what would work.
+        """
+        ...

@@ -1,0 +1,50 @@
+"""Node perturbation by the nodes' own noise: two noisy passes, no clean one. After Dalm et al., arXiv:2310.00965.
+
+The noise of one layer's nodes changes the next layer's input too; that part is known to the host, which has the
+activities and its own weights, and is taken off, or it drowns the deeper layers' signal.
+"""
+
+from __future__ import annotations
+
+from hwzo.errors import CapabilityError
+from hwzo.estimate.nodes import node_gradient
+from hwzo.explore.evidence import Evidence
+from hwzo.explore.nodes import NodeExploration
+from hwzo.methods.composition import Composition
+from hwzo.methods.method import Start
+from hwzo.methods.settings import Settings
+from hwzo.methods.weight_perturbation import rate_of
+from hwzo.parameters import Array
+from hwzo.update import UPDATES
+
+DEFAULTS = Settings(update="adam", rate=0.015, schedule="linear")
+
+
+def build(settings: Settings, start: Start) -> Composition:
+    """The method, on a layered device with noisy nodes that reads them back."""
+    chosen = settings.over(DEFAULTS)
+    capabilities = start.device.capabilities
+    network = capabilities.network
+    if network is None or not (capabilities.reads_back("nodes") and capabilities.node_noise):
+        raise CapabilityError(
+            f"{start.device.info} reads back {capabilities.readback!r}, node noise: {capabilities.node_noise}, "
+            f"layered: {network is not None}; node perturbation by the device's own noise needs noisy nodes that are read back; "
+            "use method 'intrinsic', which picks what this device can do"
+        )
+
+    def estimate(evidence: Evidence, theta: Array) -> Array:
+        if evidence.nodes is None:
+            raise CapabilityError("node perturbation needs node activities")
+        nodes = evidence.nodes
+        gradient, _ = node_gradient(network, theta, nodes.inputs, nodes.activities, nodes.sample_losses)
+        return gradient
+
+    return Composition(
+        "intrinsic-node",
+        NodeExploration(),
+        estimate,
+        UPDATES[chosen.update or "adam"],
+        rate_of(chosen),
+        start.device.parameters,
+        "nodes are noisy and read back: two noisy passes explore every node at once",
+    )

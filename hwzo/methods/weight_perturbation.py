@@ -1,0 +1,132 @@
+"""Weight perturbation, commanded, intrinsic or mixed: what `block`, `spsa`, `mgd` and `intrinsic` are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hwzo.directions import Directions
+from hwzo.errors import CapabilityError, ConfigError
+from hwzo.estimate.antithetic import antithetic
+from hwzo.estimate.block import block
+from hwzo.estimate.difference import difference
+from hwzo.estimate.forward import forward
+from hwzo.estimate.least_squares import least_squares
+from hwzo.explore.evidence import Evidence
+from hwzo.explore.weights import SPALL_GAMMA, WeightExploration
+from hwzo.methods.composition import Composition, Rate
+from hwzo.methods.method import Start
+from hwzo.methods.settings import Estimator, Exploration, Settings
+from hwzo.noise.probe_size import EVALUATIONS, probe_size
+from hwzo.noise.read_error import read_error_variance
+from hwzo.parameters import Array
+from hwzo.update import UPDATES, LinearDecay
+
+WORKS_WITHOUT: Mapping[str, str] = {
+    "commanded": "use method 'selection', which only programs, or 'intrinsic' on a device that reads back",
+    "intrinsic-weight": "use method 'intrinsic', which picks what this device can do, or 'block', which commands",
+    "mixed": "use method 'intrinsic', which picks what this device can do, or 'block', which commands",
+}
+
+FINAL_RATE = 0.02
+SPALL_ALPHA = 0.602
+SPALL_STABILITY = 100.0
+
+
+def compose(chosen: Settings, start: Start, exploration: Exploration, reason: str) -> Composition:
+    """A weight-perturbation method from settings that are all chosen, but for a scale that may be measured.
+
+    Args:
+        chosen: probes, law, estimator, update, rate and schedule or gains must be set.
+        start: the device and what is known of it.
+        exploration: commanded, intrinsic-weight or mixed.
+        reason: for the user.
+
+    Raises:
+        CapabilityError: the device can't be commanded along the law, has no noise to read, or doesn't read back.
+        ConfigError: settings that don't go together.
+    """
+    device, capabilities = start.device, start.device.capabilities
+    law, estimator, n = chosen.law or "rademacher", chosen.estimator or "block", chosen.probes or 2
+    commands, reads = exploration != "intrinsic-weight", exploration != "commanded"
+    if commands and law not in capabilities.laws:
+        has = ", ".join(sorted(capabilities.laws)) or "none"
+        raise CapabilityError(
+            f"{device.info} can't be commanded along {law} directions (it has: {has}); {WORKS_WITHOUT['commanded']}"
+        )
+    if reads and not (capabilities.reads_back("weights") and capabilities.parameter_noise != "none"):
+        raise CapabilityError(
+            f"{device.info} reads back {capabilities.readback!r} and has parameter noise "
+            f"{capabilities.parameter_noise!r}: exploration {exploration!r} needs weights read back and noise in them; "
+            f"{WORKS_WITHOUT[exploration]}"
+        )
+    paired = estimator == "antithetic"
+    if paired and not commands:
+        raise ConfigError(
+            "estimator = 'antithetic' needs commanded pairs; intrinsic noise comes as it likes", key="estimator"
+        )
+    if n < (2 if estimator in ("block", "least-squares", "antithetic") else 3 if estimator == "difference" else 1):
+        raise ConfigError(f"probes = {n}: estimator {estimator!r} needs more readings a step", key="probes")
+
+    error = start.quantity("read_error_variance", lambda: read_error_variance(device)) if reads else 0.0
+    scale = chosen.scale if commands else 0.0
+    if scale is None:
+        scale = start.quantity("probe_size", lambda: _measured_scale(start, law, central=paired))
+    explore = WeightExploration(
+        Directions(law, device.parameters, start.key),
+        n,
+        scale=scale,
+        antithetic=paired,
+        baseline=estimator == "forward",
+        read_back=reads,
+        reprogram=reads and capabilities.parameter_noise == "retained",
+        decay=SPALL_GAMMA if chosen.gains == "spall" else 0.0,
+    )
+    if estimator == "forward" and reads:
+        raise ConfigError(
+            "estimator = 'forward' needs an undisplaced baseline, which a noisy device has not", key="estimator"
+        )
+    return Composition(
+        exploration,
+        explore,
+        lambda evidence, theta: _estimate(estimator, evidence, error),
+        UPDATES[chosen.update or "adam"],
+        rate_of(chosen),
+        device.parameters,
+        reason,
+    )
+
+
+def rate_of(chosen: Settings) -> Rate:
+    """The learning rate by step and share of the budget spent."""
+    rate = chosen.rate or 0.01
+    if chosen.gains == "spall":  # Spall (1998): a / (A + k + 1)^alpha, here with a such that the first rate is ``rate``
+        return lambda t, progress: rate * ((SPALL_STABILITY + 1) / (SPALL_STABILITY + t + 1)) ** SPALL_ALPHA
+    if chosen.schedule == "constant":
+        return lambda t, progress: rate
+    falling = LinearDecay(1.0, FINAL_RATE)
+    return lambda t, progress: rate * falling(progress)
+
+
+def _estimate(estimator: Estimator, evidence: Evidence, read_error: float) -> Array:
+    moved = evidence.displacements
+    if moved is None:
+        raise CapabilityError("weight perturbation needs displacements of the parameters")
+    match estimator:
+        case "block":
+            return block(moved, evidence.losses, read_error_variance=read_error)
+        case "antithetic":
+            return antithetic(moved, evidence.losses)
+        case "least-squares":
+            return least_squares(moved, evidence.losses)
+        case "difference":
+            return difference(moved, evidence.losses, read_error_variance=read_error)
+        case "forward":
+            return forward(moved, evidence.losses)
+
+
+def _measured_scale(start: Start, law: str, *, central: bool) -> float:
+    size = probe_size(start.device, start.batch, law=law, key=start.key, central=central)  # pyright: ignore[reportArgumentType]
+    start.evaluations += EVALUATIONS
+    start.commanded += EVALUATIONS - 8
+    start.measured["loss_sd"] = size.loss_sd
+    return size.scale

@@ -1,0 +1,78 @@
+"""The c* rule: how large a commanded displacement should be around noise that can't be read back.
+
+With a loss reading of standard deviation s and directional derivatives D2, D3 along the directions used, a one-sided
+estimate is best near ``c* = (8 s^2)^(1/4) / sqrt(rms D2)``, a central one near ``c* = (3 s / rms D3)^(1/3)``: where the
+variance s^2/c^2 that noise leaves equals what curvature leaves. (Derived by minimising the mean square error; compare
+Spall, IEEE Trans. Aerosp. Electron. Syst. 34, 817 (1998), whose rule of thumb c = s is too small.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwzo.device import Device
+from hwzo.errors import MeasurementError
+from hwzo.parameters import Array
+from hwzo.probes import Batch, Law, Probes
+
+DIRECTIONS = 8
+REPEATS = 8
+EVALUATIONS = REPEATS + 4 * DIRECTIONS
+
+
+@dataclass(frozen=True)
+class ProbeSize:
+    """A measured probe size.
+
+    Args:
+        scale: c*, weight units, within [floor, ceiling].
+        loss_sd: standard deviation of one loss reading.
+        curvature: rms D2 along the directions (one-sided), or rms D3 (central).
+    """
+
+    scale: float
+    loss_sd: float
+    curvature: float
+
+
+def probe_size(
+    device: Device, batch: Batch, *, law: Law, key: int, central: bool, trial: float = 0.05, floor: float = 0.01
+) -> ProbeSize:
+    """Measure c* on a device that holds its starting parameters, with `EVALUATIONS` loss readings.
+
+    D2 and D3 are differences of readings at +-c and +-2c along a few directions, c = ``trial``; what their noise adds
+    to the mean square is taken off. The result is kept within [floor, 4 trial]: below the floor a noiseless device
+    gains nothing more, above the ceiling the derivatives weren't measured.
+
+    Args:
+        device: commands displacements of ``law``.
+        batch: one batch, the same for all readings.
+        law, key: of the directions; step 2**32 - 1 of the key is used, which no training step is.
+        central: for antithetic pairs; else one-sided.
+        trial, floor: weight units.
+    """
+    still = device.measure(Probes.plain(REPEATS), batch).losses
+    counters = np.repeat(np.arange(DIRECTIONS), 4)
+    scales = np.tile([1.0, -1.0, 2.0, -2.0], DIRECTIONS) * trial
+    probes = Probes(counters.astype(np.int64), scales, law=law, key=key, step=2**32 - 1)
+    moved = device.measure(probes, batch).losses.reshape(DIRECTIONS, 4)
+    variance = float(still.var(ddof=1))
+    if central:
+        third = (moved[:, 2] - 2 * moved[:, 0] + 2 * moved[:, 1] - moved[:, 3]) / (2 * trial**3)
+        curvature = _rms(third, 10 * variance / (4 * trial**6))
+        scale = (3 * np.sqrt(variance) / curvature) ** (1 / 3)
+    else:
+        second = (moved[:, 0] + moved[:, 1] - 2 * still.mean()) / trial**2
+        curvature = _rms(second, (2 + 4 / REPEATS) * variance / trial**4)
+        scale = (8 * variance) ** 0.25 / np.sqrt(curvature)
+    if not np.isfinite(moved).all():
+        raise MeasurementError(f"{device.info} returned a loss that isn't finite while the probe size was measured")
+    return ProbeSize(float(np.clip(scale, floor, 4 * trial)), float(np.sqrt(variance)), curvature)
+
+
+def _rms(values: Array, noise_variance: float) -> float:
+    """Root mean square less what noise added, kept away from 0 by a tenth of what was seen."""
+    square = float(np.mean(np.square(values)))
+    return max(float(np.sqrt(max(square - noise_variance, square / 100))), 1e-12)

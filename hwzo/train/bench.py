@@ -1,0 +1,83 @@
+"""What a run stands on: a task, a device that fits it, and the seeds that follow from the run's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwzo.data.catalogue import load_task
+from hwzo.data.sampler import Sampler
+from hwzo.data.task import Task
+from hwzo.device import Device
+from hwzo.errors import ConfigError
+from hwzo.network import Network
+from hwzo.probes import Batch
+from hwzo.registry import connect
+from hwzo.train.config import TrainConfig
+from hwzo.train.guard import GuardedDevice
+
+
+@dataclass
+class Bench:
+    """A task, a device that fits it, and who has to close it."""
+
+    task: Task
+    device: GuardedDevice
+    ours: bool
+
+    def close(self) -> None:
+        """Close the device, if it was opened here."""
+        if self.ours:
+            self.device.close()
+
+
+def open_bench(config: TrainConfig, task: Task | None, device: Device | None, url: str | None = None) -> Bench:
+    """Load the task and open the device that a configuration names, or take the objects given.
+
+    Raises:
+        ConfigError: the network doesn't fit the task.
+        DeviceError: the device can't be opened.
+    """
+    task = task if task is not None else load_task(config.task)
+    network = task.network
+    if config.layers is not None or config.activation is not None:
+        network = Network.parse(config.layers or network.label, config.activation or network.activation)
+    if len(network.layers) > len(task.train):
+        raise ConfigError(
+            f"layers = {network.label!r}: {len(network.layers)} layers for {len(task.train)} training samples",
+            key="layers",
+        )
+    _check_fit(network, task)
+    opened = device
+    if opened is None:
+        seed = int(np.random.SeedSequence([config.seed, 1]).generate_state(1)[0])
+        opened = connect(url or config.device, network=network, window=task.window, seed=seed)
+    try:
+        if opened.capabilities.network is not None:
+            _check_fit(opened.capabilities.network, task)
+        return Bench(task, GuardedDevice(opened, config.timeout_s), device is None)
+    except BaseException:
+        if device is None:
+            opened.close()
+        raise
+
+
+def _check_fit(network: Network, task: Task) -> None:
+    needs = (task.network.layers[0], task.network.layers[-1])
+    if (network.layers[0], network.layers[-1]) != needs:
+        raise ConfigError(
+            f"layers = {network.label!r} does not fit task {task.name!r}, which has {needs[0]} inputs and {needs[1]} "
+            f"outputs (it suggests {task.network.label!r})",
+            key="layers",
+        )
+
+
+def key_of(config: TrainConfig) -> int:
+    """The run's 64-bit key for commanded directions."""
+    return int(np.random.SeedSequence([config.seed, 2]).generate_state(1, np.uint64)[0])
+
+
+def first_batch(config: TrainConfig, task: Task) -> Batch:
+    """The minibatch of step 0, which a method measures on while it is built."""
+    return Sampler(task.batch("train"), config.batch or 1, config.seed).at(0)

@@ -1,0 +1,172 @@
+"""A run's folder: what lies where in it, and the lock that keeps a second process out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+import tomlkit
+from filelock import FileLock, Timeout
+
+from hwzo.errors import ConfigError, DeviceBusyError, FileError
+from hwzo.train.checkpoint import Checkpoint, checkpoints
+from hwzo.train.config import TrainConfig, read_toml
+from hwzo.train.tensors import write_atomically
+
+FORMAT = 1
+KEPT = 3  # checkpoints besides the first
+
+
+@dataclass
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: the folder.
+    """
+
+    path: Path
+    _lock: FileLock | None = field(default=None, repr=False)
+
+    @classmethod
+    def fresh(cls, parent: Path, task: str, method: str) -> RunFolder:
+        """A new folder under ``parent``, named by time, task and method."""
+        stem = f"{datetime.now():%Y%m%d-%H%M%S}-{Path(task.split(':')[0]).stem}-{method}"
+        for number in range(1000):
+            path = parent / (stem if number == 0 else f"{stem}-{number}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise FileError(f"run folder {path} can't be made: {error.strerror or error}") from error
+            return cls(path)
+        raise FileError(f"no free name for a run folder like {parent / stem}")
+
+    @property
+    def toml(self) -> Path:
+        """The resolved configuration, versions and device description."""
+        return self.path / "run.toml"
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """The final weights."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def started(self) -> bool:
+        """True if there is a run in it to go on with."""
+        return self.toml.is_file() and bool(checkpoints(self.checkpoints))
+
+    def lock(self) -> None:
+        """Keep other processes from running in this folder.
+
+        Raises:
+            DeviceBusyError: one is; says which.
+            FileError: the folder can't be written.
+        """
+        holder = self.path / ".holder"
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
+            lock.acquire(timeout=0)
+            holder.write_text(json.dumps({"pid": os.getpid()}))
+        except Timeout:
+            try:
+                who = f"process {json.loads(holder.read_text())['pid']}"
+            except (OSError, ValueError, KeyError):
+                who = "another process"
+            raise DeviceBusyError(
+                f"run {self.path} is held by {who}; wait for it to end, or use another folder"
+            ) from None
+        except OSError as error:
+            raise FileError(f"run folder {self.path} can't be written: {error.strerror or error}") from error
+        self._lock = lock
+
+    def unlock(self) -> None:
+        """Let others in again."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def describe(self, config: TrainConfig, about: Mapping[str, Mapping[str, object]]) -> None:
+        """Write run.toml: the resolved configuration, and tables about versions, device, task and method."""
+        document = {"format": FORMAT, "config": config.model_dump(exclude_none=True), **about}
+        write_atomically(self.toml, tomlkit.dumps(document).encode())
+
+    def description(self) -> dict[str, object]:
+        """What run.toml says.
+
+        Raises:
+            FileError: missing, damaged or of another format.
+        """
+        if not self.toml.is_file():
+            raise FileError(f"{self.path} is not a run's folder: it has no run.toml")
+        values = read_toml(self.toml)
+        if values.get("format") != FORMAT:
+            raise FileError(f"{self.toml} has format {values.get('format')!r}, this version reads format {FORMAT}")
+        return values
+
+    def config(self) -> TrainConfig:
+        """The configuration of the run.
+
+        Raises:
+            FileError: run.toml is missing or damaged.
+        """
+        config = self.description().get("config")
+        if not isinstance(config, dict):
+            raise FileError(f"{self.toml} has no table [config]; it is damaged")
+        try:
+            return TrainConfig.build(config)
+        except ConfigError as error:
+            raise FileError(f"{self.toml} is damaged: {error}") from error
+
+    def device_url(self) -> str:
+        """URL of the device that the run was made on, every option resolved.
+
+        Raises:
+            FileError: run.toml is missing or damaged.
+        """
+        table = self.description().get("device")
+        url = cast("dict[str, object]", table).get("url") if isinstance(table, dict) else None
+        if not isinstance(url, str):
+            raise FileError(f"{self.toml} names no device URL; it is damaged")
+        return url
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Save a checkpoint, and remove those that are no longer needed: all but the first and the last few."""
+        checkpoint.save(self.checkpoints)
+        for old in checkpoints(self.checkpoints)[1:-KEPT]:
+            old.unlink()
+
+    def latest(self, before: int | None = None) -> tuple[Checkpoint, list[str]]:
+        """The last whole checkpoint (at or before a step), and what is to be said of damaged ones after it.
+
+        Raises:
+            FileError: none is whole.
+        """
+        damaged: list[str] = []
+        for path in reversed(checkpoints(self.checkpoints)):
+            try:
+                checkpoint = Checkpoint.load(path)
+            except FileError as error:
+                damaged.append(str(error))
+                continue
+            if before is None or checkpoint.t <= before:
+                return checkpoint, damaged
+        raise FileError(f"no whole checkpoint in {self.checkpoints}: {'; '.join(damaged) or 'there is none'}")

@@ -1,0 +1,236 @@
+"""The run's journal: an SQLite file in WAL mode, one row a step, written before and after the device is touched.
+
+A step's intent is durable before the device sees it. Its outcome becomes durable together with the next intent, in one
+transaction, so that a step costs one commit; a kill between the two loses at most the step in flight. Arrays are stored
+as little-endian blobs: losses, scales and coefficients float64, counters int64, gradients float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwzo.errors import FileError
+from hwzo.methods.method import Outcome, Record
+from hwzo.probes import Cost
+
+FORMAT = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE steps (
+    t INTEGER PRIMARY KEY,
+    done INTEGER NOT NULL,
+    evaluations INTEGER, commanded INTEGER, rate REAL, loss REAL,
+    losses BLOB, counters BLOB, scales BLOB, coefficients BLOB, gradient BLOB,
+    reads INTEGER, cell_writes INTEGER, bytes INTEGER, device_seconds REAL, joules REAL,
+    time REAL NOT NULL
+);
+CREATE TABLE validations (
+    t INTEGER PRIMARY KEY, evaluations INTEGER, cell_writes INTEGER, loss REAL, accuracy REAL, samples INTEGER
+);
+CREATE TABLE events (time REAL NOT NULL, t INTEGER, kind TEXT NOT NULL, detail TEXT NOT NULL);
+"""
+_INTENT = "INSERT OR REPLACE INTO steps (t, done, time) VALUES (?, 0, ?)"
+_OUTCOME = """UPDATE steps SET done = 1, evaluations = ?, commanded = ?, rate = ?, loss = ?, losses = ?, counters = ?,
+scales = ?, coefficients = ?, gradient = ?, reads = ?, cell_writes = ?, bytes = ?, device_seconds = ?, joules = ?,
+time = ? WHERE t = ?"""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A look at the validation split.
+
+    Args:
+        t: steps taken before it.
+        evaluations, cell_writes: spent on training before it.
+        loss: mean loss.
+        accuracy: fraction right; None where the device gives a loss only.
+        samples: how many samples it was read on.
+    """
+
+    t: int
+    evaluations: int
+    cell_writes: int
+    loss: float
+    accuracy: float | None
+    samples: int
+
+
+class Journal:
+    """An open journal.
+
+    Args:
+        path: ``journal.sqlite``; made if absent and ``create``.
+        create: make a new one; otherwise it must exist.
+
+    Raises:
+        FileError: missing, damaged, of another format, or not writable.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        if not create and not path.is_file():
+            raise FileError(f"journal {path} does not exist; is {path.parent} a run's folder?")
+        with self._explained():
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")  # no fsync a step; the file stays whole after a power cut
+            if create:
+                self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+                self.remember("format", str(FORMAT))
+            found = self.recall("format")
+        if found != str(FORMAT):
+            raise FileError(f"journal {path} has format {found}, this version reads format {FORMAT}")
+
+    def intend(self, t: int) -> None:
+        """Say that step t is about to touch the device; makes this and all before it durable."""
+        with self._explained():
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            self._db.execute(_INTENT, (t, time.time()))
+            self._db.execute("COMMIT")
+
+    def record(self, t: int, outcome: Outcome, cost: Cost, *, keep_gradient: bool) -> None:
+        """Say what came of step t; durable with the next intent or ``commit``."""
+        seen = outcome.evidence
+        gradient = outcome.gradient if keep_gradient else None
+        with self._explained():
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            self._db.execute(
+                _OUTCOME,
+                (
+                    len(seen.losses),
+                    seen.commanded,
+                    outcome.rate,
+                    float(seen.losses.sum()) / len(seen.losses),
+                    seen.losses.tobytes(),
+                    seen.counters.tobytes(),
+                    seen.scales.tobytes(),
+                    None if outcome.coefficients is None else outcome.coefficients.tobytes(),
+                    None if gradient is None else gradient.tobytes(),
+                    cost.reads,
+                    cost.cell_writes,
+                    cost.bytes,
+                    cost.device_seconds,
+                    cost.joules,
+                    time.time(),
+                    t,
+                ),
+            )
+
+    def validated(self, validation: Validation) -> None:
+        """Keep a look at the validation split; durable with the next intent or ``commit``."""
+        v = validation
+        row = (v.t, v.evaluations, v.cell_writes, v.loss, v.accuracy, v.samples)
+        with self._explained():
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            self._db.execute("INSERT OR REPLACE INTO validations VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def event(self, t: int, kind: str, detail: str) -> None:
+        """Keep something that happened; durable at once."""
+        with self._explained():
+            self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (time.time(), t, kind, detail))
+            self.commit()
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep a value for the whole run; durable at once."""
+        with self._explained():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            self.commit()
+
+    def commit(self) -> None:
+        """Make all so far durable."""
+        with self._explained():
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+
+    def recall(self, key: str) -> str | None:
+        """A value kept for the whole run."""
+        row = self._one("SELECT value FROM meta WHERE key = ?", (key,))
+        return None if row is None else str(row[0])
+
+    def last_done(self) -> int | None:
+        """The last step whose outcome is known; None if there is none."""
+        row = self._one("SELECT max(t) FROM steps WHERE done = 1", ())
+        return None if row is None or row[0] is None else int(row[0])
+
+    def records(self, start: int = 0, stop: int | None = None) -> Iterator[Record]:
+        """Finished steps from start up to, not including, stop."""
+        query = """SELECT t, losses, counters, scales, rate, gradient, coefficients FROM steps
+        WHERE done = 1 AND t >= ? AND t < ? ORDER BY t"""
+        with self._explained():
+            for t, losses, counters, scales, rate, gradient, coefficients in self._db.execute(
+                query, (start, 2**62 if stop is None else stop)
+            ):
+                yield Record(
+                    t,
+                    np.frombuffer(losses, "<f8"),
+                    np.frombuffer(counters, "<i8"),
+                    np.frombuffer(scales, "<f8"),
+                    rate,
+                    None if gradient is None else np.frombuffer(gradient, "<f4"),
+                    None if coefficients is None else np.frombuffer(coefficients, "<f8"),
+                )
+
+    def costs(self, start: int = 0) -> Iterator[tuple[int, int, Cost]]:
+        """(evaluations, commanded probes, cost) of finished steps from start."""
+        query = """SELECT evaluations, commanded, reads, cell_writes, bytes, device_seconds, joules FROM steps
+        WHERE done = 1 AND t >= ? ORDER BY t"""
+        with self._explained():
+            for evaluations, commanded, *cost in self._db.execute(query, (start,)):
+                yield evaluations, commanded, Cost(*cost)
+
+    def curve(self) -> dict[str, NDArray[np.float64]]:
+        """Per finished step: t, loss, evaluations, cell_writes, device_seconds, joules, the last four added up."""
+        query = "SELECT t, loss, evaluations, cell_writes, device_seconds, joules FROM steps WHERE done = 1 ORDER BY t"
+        with self._explained():
+            rows: NDArray[np.float64] = np.array(self._db.execute(query).fetchall(), dtype=np.float64).reshape(-1, 6)
+        names = ("t", "loss", "evaluations", "cell_writes", "device_seconds", "joules")
+        curve = {name: rows[:, column] for column, name in enumerate(names)}
+        return curve | {name: np.cumsum(curve[name]) for name in names[2:]}
+
+    def validations(self) -> list[Validation]:
+        """All looks at the validation split, in order."""
+        with self._explained():
+            return [Validation(*row) for row in self._db.execute("SELECT * FROM validations ORDER BY t")]
+
+    def events(self) -> list[tuple[float, int, str, str]]:
+        """(time, t, kind, detail) of everything that happened."""
+        with self._explained():
+            return self._db.execute("SELECT time, t, kind, detail FROM events ORDER BY rowid").fetchall()
+
+    def close(self) -> None:
+        """Make all so far durable, if the disk allows, and let go of the file."""
+        try:
+            self.commit()
+        finally:
+            self._db.close()
+
+    def _one(self, query: str, values: tuple[object, ...]) -> tuple[object, ...] | None:
+        with self._explained():
+            return self._db.execute(query, values).fetchone()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            text = str(error)
+            db = getattr(self, "_db", None)
+            if db is not None and db.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+            if "full" in text or "disk I/O" in text:
+                message = f"journal {self.path} could not be written: {text}; make room, then go on with --resume"
+            else:
+                message = f"journal {self.path} is damaged or can't be used: {text}"
+            raise FileError(message) from error

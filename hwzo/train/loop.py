@@ -1,0 +1,289 @@
+"""The loop: explore, measure, estimate, update, apply, journal; until the budget is spent."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from types import FrameType
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
+
+from hwzo.data.sampler import Sampler
+from hwzo.data.task import Task
+from hwzo.errors import CapabilityError, HwzoError, Interrupted
+from hwzo.methods.method import Method
+from hwzo.network import accuracy
+from hwzo.parameters import parameters_crc32
+from hwzo.probes import Batch, Probes
+from hwzo.train.budget import Budget
+from hwzo.train.checkpoint import Checkpoint
+from hwzo.train.config import TrainConfig
+from hwzo.train.folder import RunFolder
+from hwzo.train.guard import GuardedDevice
+from hwzo.train.journal import Journal, Validation
+from hwzo.train.result import Result
+from hwzo.train.weights import Weights
+
+CHECKPOINT_S = 2.0
+WATCH_S = 0.1
+DEFAULT_TARGET = 0.95
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a watcher is shown, a few times a second.
+
+    Args:
+        at: the run as it stands.
+        loss: mean loss of the last step's readings.
+        share: of the budget spent, 0 to 1.
+        seconds_left: by the pace so far.
+    """
+
+    at: Checkpoint
+    loss: float
+    share: float
+    seconds_left: float
+
+
+Watch = Callable[[Progress], None]
+
+
+@dataclass
+class Loop:
+    """One run in flight.
+
+    Args:
+        config: the resolved configuration.
+        folder, journal: where it is kept.
+        task: what is learnt.
+        device: guarded; holds ``at.theta`` when the loop starts.
+        method: how.
+        at: where the run stands.
+        rerun: losses of steps that the journal already has, by step, which a rerun must give again.
+        watch: is shown the progress.
+    """
+
+    config: TrainConfig
+    folder: RunFolder
+    journal: Journal
+    task: Task
+    device: GuardedDevice
+    method: Method
+    at: Checkpoint
+    rerun: dict[int, bytes]
+    watch: Watch | None = None
+
+    def run(self) -> Result:
+        """Spend the budget, read the test split once, and write down what came of it.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM; the step in flight was finished, the run can go on.
+            HwzoError: device, disk or verification failed; the journal is whole.
+        """
+        with threadpool_limits(1), _signals() as stop:  # one BLAS thread: the same bytes on any machine load
+            try:
+                stopped = self._train(stop)
+                self._save()
+                if stopped in ("SIGINT", "SIGTERM"):
+                    self.journal.event(self.at.t, "stopped", stopped)
+                    raise Interrupted(
+                        f"stopped by {stopped} after step {self.at.t}; go on with: "
+                        f"hwzo train --run {self.folder.path} --resume",
+                        signal.Signals[stopped],
+                    )
+                return self._finish(stopped)
+            except Interrupted:
+                raise
+            except HwzoError as error:
+                self._note_failure(error)
+                raise
+
+    def train_to(self, t: int) -> Checkpoint:
+        """Take steps until ``t`` were taken, without looking at the budget or writing anything: a rerun.
+
+        Validation looks are taken as in the run itself, since they touch the device too.
+        """
+        budget, sampler = self.budget, self.sampler()
+        with threadpool_limits(1):
+            self._look_first(keep=False)
+            while self.at.t < t:
+                self._step(sampler.at(self.at.t), budget, keep=False)
+                self._validate_if_due(keep=False)
+        return self.at
+
+    @property
+    def budget(self) -> Budget:
+        """The run's budget."""
+        return Budget.parse(self.config.budget or "1 evaluation")
+
+    @property
+    def target(self) -> float:
+        """The validation accuracy that is watched for."""
+        return self.config.target or DEFAULT_TARGET
+
+    def sampler(self) -> Sampler:
+        """The run's minibatches."""
+        return Sampler(self.task.batch("train"), self.config.batch or 1, self.config.seed)
+
+    def _train(self, stop: list[str]) -> str:
+        budget, sampler = self.budget, self.sampler()
+        saved = shown = time.perf_counter()
+        begun, already = saved, self.at.spent.wall_seconds
+        self._look_first(keep=True)
+        while not stop:
+            if self.config.target is not None and self.at.evaluations_to_target is not None:
+                return "target"
+            if not budget.allows(self.at.spent, self.method.evaluations):
+                return "budget"
+            loss = self._step(sampler.at(self.at.t), budget, keep=True)
+            now = time.perf_counter()
+            self.at = replace(self.at, spent=replace(self.at.spent, wall_seconds=already + now - begun))
+            self._validate_if_due(keep=True)
+            if now - saved > CHECKPOINT_S:
+                self._save()
+                saved = time.perf_counter()
+            if self.watch is not None and now - shown > WATCH_S:
+                share = budget.progress(self.at.spent)
+                left = self.at.spent.wall_seconds * (1 - share) / max(share, 1e-9)
+                self.watch(Progress(self.at, loss, share, left))
+                shown = now
+        return stop[0]
+
+    def _step(self, batch: Batch, budget: Budget, *, keep: bool) -> float:
+        at, before = self.at, self.device.cost
+        if keep:
+            self.journal.intend(at.t)
+        outcome = self.method.step(self.device, at.theta, at.state, batch, at.t, budget.progress(at.spent))
+        after, seen = self.device.cost, outcome.evidence
+        cost = after - before
+        if keep:
+            vectors = not (self.method.regenerable or self.device.capabilities.snapshot)
+            self.journal.record(at.t, outcome, cost, keep_gradient=vectors)
+            if self.rerun and (known := self.rerun.pop(at.t, None)) is not None and known != seen.losses.tobytes():
+                self.rerun.clear()
+                self.journal.event(
+                    at.t, "rerun differs", "this step's losses are not those of the first time: other library versions?"
+                )
+        spent = at.spent.after(len(seen.losses), seen.commanded, cost)
+        self.at = replace(at, t=at.t + 1, theta=outcome.theta, state=outcome.state, spent=spent)
+        return float(seen.losses[0])
+
+    def _look_first(self, *, keep: bool) -> None:
+        self._previous_evaluations = self.at.spent.evaluations
+        if self.at.validation_loss is None:
+            self._validate(keep=keep)
+
+    def _validate_if_due(self, *, keep: bool) -> None:
+        every, spent = self.config.validate_every, self.at.spent.evaluations
+        if spent // every > self._previous_evaluations // every:
+            self._validate(keep=keep)
+        self._previous_evaluations = spent
+
+    def _validate(self, *, keep: bool) -> None:
+        loss, right = self.look("validation")
+        spent, reached = self.at.spent, self.at.evaluations_to_target
+        if reached is None and right is not None and right >= self.target:
+            reached = spent.evaluations
+        self.at = replace(self.at, validation_loss=loss, validation_accuracy=right, evaluations_to_target=reached)
+        if keep:
+            n = len(self.task.validation)
+            self.journal.validated(Validation(self.at.t, spent.evaluations, spent.cost.cell_writes, loss, right, n))
+
+    def look(self, split: str) -> tuple[float, float | None]:
+        """(loss, accuracy) of a whole split in one noisy pass; the accuracy is None if only a loss is read back."""
+        batch = self.task.batch(split)  # pyright: ignore[reportArgumentType]
+        outputs = self.device.capabilities.reads_back("outputs")
+        readings = self.device.measure(Probes.plain(want="outputs" if outputs else "loss"), batch)
+        right = None if readings.outputs is None else float(accuracy(readings.outputs[0], batch.targets, batch.loss))
+        return float(readings.losses[0]), right
+
+    def _save(self) -> None:
+        emulation = self.device.emulation
+        self.at = replace(self.at, snapshot=b"" if emulation is None else emulation.snapshot())
+        self.journal.commit()
+        self.folder.keep(self.at)
+
+    def _note_failure(self, error: HwzoError) -> None:
+        with suppress(HwzoError):  # if the journal itself failed, that is the error already on its way up
+            self.journal.event(self.at.t, "failed", f"{type(error).__name__}: {error}")
+
+    def _finish(self, stopped: str) -> Result:
+        at = self.at
+        _, right = self.look("test")
+        self.journal.event(at.t, "test", f"read once, {len(self.task.test)} samples")
+        network, info, spent = self.device.capabilities.network, self.device.info, at.spent
+        Weights(
+            at.theta,
+            self.device.parameters,
+            self.config.task,
+            network.label if network else "",
+            network.activation if network else "",
+            float(np.max(self.device.parameters.upper)) if network else None,
+            info.url,
+            info.emulated,
+        ).save(self.folder.weights)
+        result = Result(
+            run=str(self.folder.path),
+            device=info.url,
+            emulated=info.emulated,
+            task=self.config.task,
+            method=self.config.method,
+            exploration=self.method.exploration,
+            reason=self.method.reason,
+            n_parameters=self.device.parameters.size,
+            seed=self.config.seed,
+            steps=at.t,
+            evaluations=spent.evaluations,
+            commanded_probes=spent.commanded_probes,
+            cell_writes=spent.cost.cell_writes,
+            device_seconds=spent.cost.device_seconds,
+            joules=spent.cost.joules,
+            wall_seconds=spent.wall_seconds,
+            loss=at.validation_loss,
+            validation_accuracy=at.validation_accuracy,
+            test_accuracy=right,
+            test_samples=len(self.task.test),
+            target=self.target,
+            target_reached=at.evaluations_to_target is not None,
+            evaluations_to_target=at.evaluations_to_target,
+            parameters_crc32=parameters_crc32(at.theta),
+            stopped=stopped,
+        )
+        self.journal.remember("result", result.model_dump_json())
+        return result
+
+    def check_target(self) -> None:
+        """Refuse an explicit target on a device that can't show an accuracy.
+
+        Raises:
+            CapabilityError: the device gives a loss only.
+        """
+        if self.config.target is not None and not self.device.capabilities.reads_back("outputs"):
+            raise CapabilityError(f"target = {self.config.target}: {self.device.info} gives a loss only, no accuracy")
+
+
+@contextmanager
+def _signals() -> Generator[list[str]]:
+    """SIGINT and SIGTERM end the step in flight and no more; a second SIGINT ends it at once."""
+    stop: list[str] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.append(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,234 @@
+"""Starting a run, and going on with one."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from hwzo.data.task import Task
+from hwzo.device import Device
+from hwzo.errors import ConfigError
+from hwzo.methods.method import Method, Start
+from hwzo.methods.registry import method_named
+from hwzo.train.bench import Bench, first_batch, key_of, open_bench
+from hwzo.train.budget import Budget, Spent
+from hwzo.train.checkpoint import Checkpoint
+from hwzo.train.config import TrainConfig
+from hwzo.train.folder import RunFolder
+from hwzo.train.journal import Journal
+from hwzo.train.loop import Loop, Watch
+from hwzo.train.result import Result
+
+Say = Callable[[str], None]
+BATCH = 128
+
+
+def start(
+    given: Mapping[str, object],
+    *,
+    config: TrainConfig,
+    task: Task | None = None,
+    device: Device | None = None,
+    run: Path | None = None,
+    resume: bool = False,
+    watch: Watch | None = None,
+    say: Say = lambda text: None,
+) -> Result:
+    """Run a configuration, or go on with the run in ``run``.
+
+    Args:
+        given: the keys that the user set, as opposed to defaults; only these must agree with a run that is resumed.
+        config: all keys.
+        task, device: objects to use instead of what the configuration names.
+        run: the run's folder; None: a new one under ``runs/``.
+        resume: go on with what is in the folder; start if there is nothing.
+        watch: is shown progress.
+        say: is told what a user should know, a line each.
+
+    Raises:
+        HwzoError: see `hwzo.errors`.
+    """
+    method_named(config.method)
+    folder = _folder(run, config, resume=resume)
+    folder.lock()
+    try:
+        if resume and folder.started:
+            return _resume(folder, given, task, device, watch, say)
+        return _begin(folder, config, task, device, watch, say)
+    finally:
+        folder.unlock()
+
+
+def _folder(run: Path | None, config: TrainConfig, *, resume: bool) -> RunFolder:
+    if run is None:
+        if resume:
+            raise ConfigError("--resume needs --run DIR: which run shall go on?", key="run")
+        return RunFolder.fresh(Path("runs"), config.task, config.method)
+    folder = RunFolder(run)
+    if run.exists() and not run.is_dir():
+        raise ConfigError(f"run = {str(run)!r} is a file, not a folder", key="run")
+    present = {path.name for path in run.iterdir()} if run.exists() else set[str]()
+    ours = {".lock", ".holder", "checkpoints", "run.toml", "journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"}
+    if present - {".lock", ".holder"} and not resume:
+        raise ConfigError(f"run = {str(run)!r} isn't empty; go on with --resume, or name another folder", key="run")
+    if present and not folder.started and not present <= ours:
+        raise ConfigError(f"run = {str(run)!r} holds something that is not a run; name another folder", key="run")
+    return folder
+
+
+def _begin(
+    folder: RunFolder, config: TrainConfig, task: Task | None, device: Device | None, watch: Watch | None, say: Say
+) -> Result:
+    entry = method_named(config.method)
+    bench = open_bench(config, task, device)
+    try:
+        guard = bench.device
+        config = config.model_copy(
+            update={
+                "task": bench.task.name if task is not None else config.task,
+                "device": guard.info.url if device is not None else config.device,
+                "budget": config.budget or entry.budget,
+                "batch": config.batch or min(BATCH, len(bench.task.train)),
+            }
+        )
+        theta = guard.parameters.initial(np.random.default_rng(np.random.SeedSequence([config.seed, 3])))
+        guard.program(theta)
+        begin = Start(guard, theta, first_batch(config, bench.task), key_of(config))
+        method = entry.build(config.settings, begin)
+        spent = Spent().after(begin.evaluations, begin.commanded, guard.cost)
+        snapshot = b"" if guard.emulation is None else guard.emulation.snapshot()
+        at = Checkpoint(0, theta, method.begin(theta.size), spent, begin.measured, snapshot=snapshot)
+        for old in folder.path.glob("journal.sqlite*"):  # of a start that was killed before its first checkpoint
+            old.unlink()
+        journal = Journal(folder.journal, create=True)
+        try:
+            folder.describe(config, _about(bench, method, begin.measured))
+            folder.keep(at)
+            say(f"run {folder.path}: {bench.task.name} on {guard.info}")
+            say(f"exploration {method.exploration}: {method.reason}")
+            loop = Loop(config, folder, journal, bench.task, guard, method, at, {}, watch)
+            loop.check_target()
+            return loop.run()
+        finally:
+            journal.close()
+    finally:
+        bench.close()
+
+
+def _resume(
+    folder: RunFolder,
+    given: Mapping[str, object],
+    task: Task | None,
+    device: Device | None,
+    watch: Watch | None,
+    say: Say,
+) -> Result:
+    stored = folder.config()
+    config = _agreed(stored, given, folder.path)
+    journal = Journal(folder.journal)
+    try:
+        finished = journal.recall("result")
+        at, damaged = folder.latest()
+        for text in damaged:
+            say(f"{text}; going on from step {at.t}")
+            journal.event(at.t, "damaged checkpoint", text)
+        if finished is not None and not _more(stored, config):
+            say(f"run {folder.path} is finished; this is its result again")
+            return Result.model_validate_json(finished)
+        bench = open_bench(config, task, device, folder.device_url())
+        try:
+            loop = _continued(folder, config, journal, bench, at, watch, say)
+            if config != stored:
+                folder.describe(config, _about(bench, loop.method, at.measured))
+            return loop.run()
+        finally:
+            bench.close()
+    finally:
+        journal.close()
+
+
+def _continued(
+    folder: RunFolder,
+    config: TrainConfig,
+    journal: Journal,
+    bench: Bench,
+    at: Checkpoint,
+    watch: Watch | None,
+    say: Say,
+) -> Loop:
+    """A loop that stands where the run did: from the last checkpoint if emulated, from the records if not."""
+    guard = bench.device
+    if guard.parameters.size != at.theta.size:
+        raise ConfigError(
+            f"{guard.info} has {guard.parameters.size} parameters, run {folder.path} has {at.theta.size}", key="device"
+        )
+    batch = first_batch(config, bench.task)
+    method = method_named(config.method).build(
+        config.settings, Start(guard, at.theta, batch, key_of(config), dict(at.measured))
+    )
+    last = journal.last_done()
+    rerun: dict[int, bytes] = {}
+    if guard.emulation is not None:
+        guard.emulation.restore(at.snapshot)
+        rerun = {record.t: record.losses.tobytes() for record in journal.records(at.t)}
+        say(f"going on from step {at.t}; {len(rerun)} steps after it are rerun and compared with the journal")
+    else:
+        theta, state, spent = at.theta, at.state, at.spent
+        for record in journal.records(at.t):
+            theta, state = method.replay(theta, state, record)
+        for evaluations, commanded, cost in journal.costs(at.t):
+            spent = spent.after(evaluations, commanded, cost)
+        at = replace(at, t=at.t if last is None else max(at.t, last + 1), theta=theta, state=state, spent=spent)
+        guard.program(theta)  # its cells may have moved since; what is programmed is counted
+        at = replace(at, spent=at.spent.after(0, 0, guard.cost))
+        say(f"going on from step {at.t}, rebuilt from the journal and programmed again")
+    journal.event(at.t, "resumed", f"{len(rerun)} steps to rerun")
+    return Loop(config, folder, journal, bench.task, guard, method, at, rerun, watch)
+
+
+def _agreed(stored: TrainConfig, given: Mapping[str, object], path: Path) -> TrainConfig:
+    """The stored configuration with a new budget, after checking that all else that was given is the same."""
+    for key, value in given.items():
+        before = getattr(stored, key, None)
+        if key != "budget" and value is not None and before != value:
+            raise ConfigError(
+                f"{key} = {value!r} differs from run {path}, which has {before!r}; leave it out, or start a new run",
+                key=key,
+            )
+    budget = given.get("budget")
+    return stored if budget is None else TrainConfig.build({**stored.model_dump(exclude_none=True), "budget": budget})
+
+
+def _more(stored: TrainConfig, config: TrainConfig) -> bool:
+    """True if the new budget allows more than the stored one, in any of its units."""
+    old, new = Budget.parse(stored.budget or "1 s"), Budget.parse(config.budget or "1 s")
+    return old.limits != new.limits and all(limit >= old.limits.get(unit, 0) for unit, limit in new.limits.items())
+
+
+def _about(bench: Bench, method: Method, measured: Mapping[str, float]) -> dict[str, Mapping[str, object]]:
+    info, task, network = bench.device.info, bench.task, bench.device.capabilities.network
+    return {
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, "hwzo": version("hwzo")},
+        "device": {
+            "url": info.url,
+            "model": info.model,
+            "serial": info.serial,
+            "firmware": info.firmware,
+            "emulated": info.emulated,
+            "n_parameters": bench.device.parameters.size,
+            "layers": network.label if network else "",
+        },
+        "task": {
+            "name": task.name,
+            "source": task.source,
+            "train": len(task.train),
+            "validation": len(task.validation),
+            "test": len(task.test),
+        },
+        "method": {"exploration": method.exploration, "reason": method.reason, "measured": dict(measured)},
+    }

@@ -1,0 +1,86 @@
+"""Named arrays in a safetensors file: written in one piece, with a description, and checked when read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from hwzo.errors import FileError
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+def write_tensors(path: Path, tensors: Tensors, *, format: int, about: Mapping[str, object]) -> None:
+    """Write arrays of any shape and type, and what they are, which must be JSON.
+
+    Raises:
+        FileError: not writable.
+    """
+    solid = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    metadata = {"format": str(format), "crc32": str(_crc32(solid)), "hwzo": json.dumps(about)}
+    write_atomically(path, save(solid, metadata))
+
+
+def read_tensors(path: Path, what: str, *, format: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The arrays and their description.
+
+    Args:
+        path: the file.
+        what: what the caller takes it for, for the message.
+        format: the format version that the caller reads.
+
+    Raises:
+        FileError: missing, damaged, not written by hwzo, or of another format version.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:  # pyright: ignore[reportUnknownVariableType]
+            metadata = cast("dict[str, str]", file.metadata() or {})
+            names = cast("list[str]", file.keys())
+            tensors: dict[str, NDArray[Any]] = {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise FileError(f"{what} {path} is missing or damaged: {error}") from error
+    if "hwzo" not in metadata:
+        raise FileError(f"{path} is a safetensors file, but was not written by hwzo: its description is missing")
+    if metadata.get("format") != str(format):
+        raise FileError(f"{what} {path} has format {metadata.get('format')}, this version reads format {format}")
+    if metadata.get("crc32") != str(_crc32(tensors)):
+        raise FileError(f"{what} {path} is damaged: its checksum does not fit")
+    try:
+        return tensors, dict(json.loads(metadata["hwzo"]))
+    except (ValueError, TypeError) as error:
+        raise FileError(f"{what} {path} is damaged: {error}") from error
+
+
+def _crc32(tensors: Tensors) -> int:
+    crc = 0
+    for name in sorted(tensors):
+        crc = zlib.crc32(tensors[name].tobytes(), zlib.crc32(name.encode(), crc))
+    return crc
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment it is either the old one or the new one, whole.
+
+    Raises:
+        FileError: the disk is full or the folder isn't writable; what was there before is still there.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise FileError(f"{path} could not be written: {reason}; make room, then go on with --resume") from error
