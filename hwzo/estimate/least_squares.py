@@ -44,5 +44,5 @@ def least_squares(displacements: Array, losses: Array, *, damping: float = 1e-2)
     gram: Array = np.matmul(centred, np.transpose(centred))
     mean_eigenvalue = resolved_variance(float(np.trace(gram)) / len(gram), 0.0)
     gram[np.diag_indices_from(gram)] += damping * mean_eigenvalue
-    weights: Array = np.linalg.solve(gram, losses - losses.mean())
-    return weights @ centred
+    spread: Array = losses - losses.mean()
+    return np.matmul(np.linalg.solve(gram, spread), centred)
