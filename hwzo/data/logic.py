@@ -24,14 +24,16 @@ SOLVED = 0.04
 
 PARITY_BITS = range(2, 9)
 
-# Noise of a memory cell grows with the range it has to span, so the window is no wider than the solutions need: trained
-# without bounds, the largest weights of 2-2-1 end near 1.8 and those of 4-8-1 near 2.7.
-WINDOW = 2.0
+# Noise of a memory cell grows with the range it has to span, so a window is no wider than solutions need. Adam on exact
+# gradients, 1,500 steps, solves 2-2-1 from 74% of 300 random starts with window 1, 93% with 2, and 97% with 3, 4 or no
+# bound; 4-8-1 it solves always.
+XOR_WINDOW = 3.0
+PARITY_WINDOW = 2.0
 
 
 def xor() -> Task:
-    """Exclusive-or, 2-2-1: from about one random start in ten, even exact gradient descent finds no solution."""
-    return _truth_table("xor", 2, (2, 2, 1))
+    """Exclusive-or, 2-2-1; a few random starts in a hundred lead even exact gradient descent to no solution."""
+    return _truth_table("xor", (2, 2, 1), XOR_WINDOW)
 
 
 def parity(bits: int) -> Task:
@@ -45,10 +47,11 @@ def parity(bits: int) -> Task:
             f"task=parity-{bits}: bits go from {PARITY_BITS.start} to {PARITY_BITS.stop - 1}, such as parity-4",
             key="task",
         )
-    return _truth_table(f"parity-{bits}", bits, (bits, 2 * bits, 1))
+    return _truth_table(f"parity-{bits}", (bits, 2 * bits, 1), PARITY_WINDOW)
 
 
-def _truth_table(name: str, bits: int, layers: tuple[int, ...]) -> Task:
+def _truth_table(name: str, layers: tuple[int, ...], window: float) -> Task:
+    bits = layers[0]
     rows = np.array(list(product((0.0, 1.0), repeat=bits)))
     table = Split(2.0 * rows - 1.0, rows.sum(axis=1, keepdims=True) % 2)
     return Task(
@@ -57,7 +60,7 @@ def _truth_table(name: str, bits: int, layers: tuple[int, ...]) -> Task:
         table,
         table,
         table,
-        window=WINDOW,
+        window=window,
         loss="squared-error",
         source=f"generated: the complete truth table, {2**bits} rows; train, validation and test are the same table",
     )

@@ -70,7 +70,7 @@ class Sampler:
         self._orders = {epoch: self._orders[epoch] if epoch in self._orders else self.order(epoch) for epoch in epochs}
         first = start - epochs.start * n
         positions = np.concatenate([self._orders[epoch] for epoch in epochs])[first : first + stop - start]
-        inputs, targets = whole.inputs[positions], whole.targets[positions]
+        inputs, targets = whole.inputs.take(positions, axis=0), whole.targets.take(positions, axis=0)
         edges = range(0, len(positions), self.size)
         self._batches = [Batch(inputs[i : i + self.size], targets[i : i + self.size], whole.loss) for i in edges]
         self._run = run
