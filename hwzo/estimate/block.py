@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwzo.estimate.population import check_population, resolved_variance
+from hwzo.estimate.population import centre, check_population, resolved_variance
 from hwzo.parameters import Array
 
 
@@ -45,10 +45,10 @@ def block(
     """
     check_population(displacements, losses, least=2, estimator="block")
     degrees = len(losses) - 1
-    centred: Array = displacements - displacements.mean(axis=0)
+    centred, rounding = centre(displacements)
     if variance is None:
         measured = float(np.vdot(centred, centred)) / (degrees * centred.shape[1])
-        variance = resolved_variance(measured, read_error_variance)
+        variance = resolved_variance(measured, read_error_variance, rounding)
     else:
         variance = resolved_variance(variance, 0.0)
     return ((losses - losses.mean()) / (degrees * variance)) @ centred

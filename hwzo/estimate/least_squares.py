@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwzo.errors import ConfigError
-from hwzo.estimate.population import check_population, resolved_variance
+from hwzo.estimate.population import centre, check_population, resolved_variance
 from hwzo.parameters import Array
 
 
@@ -40,9 +40,9 @@ def least_squares(displacements: Array, losses: Array, *, damping: float = 1e-2)
     check_population(displacements, losses, least=2, estimator="least_squares")
     if not damping > 0:
         raise ConfigError(f"damping = {damping:g} must be above 0; 0.01 is usual", key="damping")
-    centred: Array = displacements - displacements.mean(axis=0)
+    centred, rounding = centre(displacements)
     gram: Array = np.matmul(centred, np.transpose(centred))
-    mean_eigenvalue = resolved_variance(float(np.trace(gram)) / len(gram), 0.0)
-    gram[np.diag_indices_from(gram)] += damping * mean_eigenvalue
+    mean_variance = resolved_variance(float(np.trace(gram)) / centred.size, 0.0, rounding)
+    gram[np.diag_indices_from(gram)] += damping * mean_variance * centred.shape[1]
     spread: Array = losses - losses.mean()
     return np.matmul(np.linalg.solve(gram, spread), centred)

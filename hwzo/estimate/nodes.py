@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwzo.errors import CapabilityError, ConfigError
+from hwzo.estimate.population import ROUNDING
 from hwzo.network import ACTIVATIONS, Network
 from hwzo.parameters import Array
 
@@ -46,7 +47,7 @@ def node_gradient(
 
     Raises:
         ConfigError: shapes.
-        CapabilityError: a layer's outputs were the same in both passes: it has no noise to learn from.
+        CapabilityError: a layer's outputs were the same in both passes but for what the layers before it passed on.
     """
     batch = len(inputs)
     shapes = [(2, batch, units) for units in network.layers[1:]]
@@ -67,10 +68,11 @@ def node_gradient(
             noise -= (passes[0] - passes[1]) @ weight[:-1]
             x = 0.5 * (passes[0] + passes[1])
         variance = float(np.vdot(noise, noise)) / noise.size
-        if variance == 0.0:
+        outputs: Array = nodes[index][0]
+        if variance <= ROUNDING * float(np.vdot(outputs, outputs)) / outputs.size:
             raise CapabilityError(
-                f"layer {index} gave the same outputs in both passes: no node noise to learn from (none, or below what "
-                "its converter resolves); use weight perturbation, commanded or by the device's parameter noise"
+                f"layer {index} added no noise of its own in either pass, or less than its converter resolves: nothing "
+                "to learn from; use weight perturbation, commanded or by the device's parameter noise"
             )
         deviations[index] = np.sqrt(0.5 * variance)
         delta: Array = noise * (weighed / variance)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hwzo.errors import CapabilityError, ConfigError
 from hwzo.parameters import Array
+
+ROUNDING = 1e-24
+"""Square of the relative difference below which two float64 numbers are taken as equal."""
 
 
 def check_population(displacements: Array, losses: Array, *, least: int, estimator: str) -> None:
@@ -24,8 +29,19 @@ def check_population(displacements: Array, losses: Array, *, least: int, estimat
         )
 
 
-def resolved_variance(measured: float, read_error: float) -> float:
+def centre(displacements: Array) -> tuple[Array, float]:
+    """Displacements (N, n_params) less their mean, and the mean square that rounding alone may leave of equal ones."""
+    mean: Array = displacements.mean(axis=0)
+    return displacements - mean, ROUNDING * float(np.vdot(mean, mean)) / mean.size
+
+
+def resolved_variance(measured: float, read_error: float, rounding: float = 0.0) -> float:
     """The displacements' own mean variance: what was measured less what the read error adds to it.
+
+    Args:
+        measured: mean variance of the displacements as read, weight units squared.
+        read_error: how much of it is the read error's.
+        rounding: how much of it the arithmetic itself may have left.
 
     Raises:
         CapabilityError: nothing is left, so there is nothing to divide by.
@@ -34,8 +50,8 @@ def resolved_variance(measured: float, read_error: float) -> float:
     if not read_error >= 0:
         raise ConfigError(f"read_error_variance = {read_error:g} can't be negative", key="read_error_variance")
     left = measured - read_error
-    if not left > 0:
-        if measured == 0:
+    if not left > 0 or measured <= rounding:
+        if measured <= rounding:
             raise CapabilityError(
                 "the readings were not displaced against each other, so their losses hold no gradient; "
                 "add a commanded perturbation, or use a device whose parameter noise changes between readings"
