@@ -25,6 +25,8 @@ Status = Literal["passed", "failed", "skipped"]
 ALPHA = 5e-6
 """Probability that one statistical check fails a device that is correct. There are fewer than 20 of them, so that a
 correct device fails the whole kit with probability below 1e-4."""
+AVERAGED = 4
+"""Evaluations whose mean stands for the loss after one write: reads are cheaper than writes."""
 
 
 class BreachError(Exception):
@@ -108,14 +110,10 @@ class Bench:
     Args:
         open_device: opens the device anew, each time it is called.
         seed: of the check's random numbers.
-        batch: what the device is evaluated on; default: random samples of the right width if it declares a network,
-            else four samples of one feature in [-1, 1], class 0 and loss "cross-entropy".
+        batch: what the device is evaluated on; default: see `default_batch`.
         name: of the check, so that each has its own random numbers.
         by_url: whether ``open_device`` opens a device URL, so that ``info.url`` must open as well.
     """
-
-    BATCH = 32
-    """Samples in the batch made for a network."""
 
     def __init__(
         self,
@@ -175,8 +173,8 @@ class Bench:
         return self.device.measure(Probes.plain(repeats, want=want), self.batch)
 
     def loss(self) -> float:
-        """The loss of one plain evaluation."""
-        return float(self.measure().losses[0])
+        """The mean loss of a few plain evaluations."""
+        return float(self.ask(Probes.plain(AVERAGED)).mean())
 
     def ask(self, probes: Probes) -> Array:
         """The losses (K,) of K probes, in as few calls as the device takes."""
@@ -186,15 +184,21 @@ class Bench:
 
 
 def default_batch(device: Device, seed: int) -> Batch:
-    """Random samples that fit the device, see `Bench`."""
+    """Samples that fit the device.
+
+    A device with a network gets 32 random samples of the right width, in [-1, 1]. They resemble each other and share
+    one target, because random samples with random targets leave a loss that hardly answers to the parameters. A black
+    box gets four samples of one feature, class 0 and loss "cross-entropy".
+    """
     rng, network = np.random.default_rng([seed, 1]), device.capabilities.network
     if network is None:
         return Batch(rng.uniform(-1, 1, (4, 1)), np.zeros(4, dtype=np.int64))
-    inputs = rng.uniform(-1, 1, (Bench.BATCH, network.layers[0]))
-    outputs = network.layers[-1]
+    size, outputs = 32, network.layers[-1]
+    common = rng.uniform(-0.7, 0.7, network.layers[0])
+    inputs = common + rng.uniform(-0.3, 0.3, (size, network.layers[0]))
     if outputs == 1:
-        return Batch(inputs, rng.uniform(-1, 1, (Bench.BATCH, 1)), "squared-error")
-    return Batch(inputs, rng.integers(0, outputs, Bench.BATCH), "cross-entropy")
+        return Batch(inputs, np.ones((size, 1)), "squared-error")
+    return Batch(inputs, np.full(size, rng.integers(outputs)), "cross-entropy")
 
 
 def run_check(

@@ -12,7 +12,7 @@ from hwzo.errors import CapabilityError, ConfigError
 from hwzo.network import Loss, sample_losses
 from hwzo.parameters import Array
 from hwzo.probes import READBACK_LEVELS, Batch, Cost, Law, Probes, Readback, Readings
-from hwzo.testing.check import ALPHA, Bench, BreachError, Check, SkipError, check, needs, refuses, require
+from hwzo.testing.check import ALPHA, AVERAGED, Bench, BreachError, Check, SkipError, check, needs, refuses, require
 from hwzo.testing.checks_description import check_cost
 from hwzo.testing.comparison import compare
 
@@ -210,14 +210,15 @@ def displacement(law: Law) -> Check:
         counters = np.arange(3, 11)
         rows = directions(law, spec, key=KEY, step=STEP, counters=counters)
         size = np.abs(rows / bench.unit)
-        # As large as the bounds comfortably allow: a twentieth of them in the mean, a fifth at most.
-        c = float(min(0.05 / np.sqrt(np.square(size).mean()), 0.2 / size.max()))
+        # As large as the bounds comfortably allow: a tenth of their width in the mean, a third at most.
+        c = float(min(0.1 / np.sqrt(np.square(size).mean()), 0.35 / size.max()))
         point = bench.points(1)[0]
 
         def programmed(theta: Array, z: Array) -> tuple[float, float]:
-            device.program(theta + c * z)
+            # Only where z isn't 0: what else the device holds, noise included, is then common to both ways.
+            device.program(theta + c * z, mask=z != 0)
             plus = bench.loss()
-            device.program(theta - c * z)
+            device.program(theta - c * z, mask=z != 0)
             return plus, bench.loss()
 
         def room(z: Array) -> Array:
@@ -226,15 +227,17 @@ def displacement(law: Law) -> Check:
 
         effects: list[float] = []
         for z in rows:
+            device.program(room(z))
             plus, minus = programmed(room(z), z)
             effects.append(abs(plus - minus))
         best = int(np.argmax(effects))
         z, theta = rows[best], room(rows[best])
-        probes = _pair(law, c, int(counters[best]))
+        sides = _pair(law, c, int(counters[best]))
+        probes = replace(sides, counters=np.tile(sides.counters, AVERAGED), scales=np.tile(sides.scales, AVERAGED))
 
         def sample() -> tuple[list[float], list[float]]:
             device.program(theta)
-            commanded = bench.ask(probes)
+            commanded = bench.ask(probes).reshape(AVERAGED, 2).mean(axis=0)
             plus, minus = programmed(theta, z)
             return [float(commanded[0]) - plus, float(commanded[1]) - minus], [0.5 * (plus - minus)]
 

@@ -115,8 +115,8 @@ def run_conformance(
     Args:
         url_or_factory: a device URL, or what opens the device; called once a check and more, alike each time.
         seed: of the kit's own random numbers, and of an emulated device whose URL sets none.
-        batch: what the device is evaluated on; default: 32 random samples of the right width for a device with a
-            network, four samples of one feature (class 0, loss "cross-entropy") for a black box.
+        batch: what the device is evaluated on; default: `hwzo.testing.check.default_batch`, 32 samples of the right
+            width for a device with a network, four samples of one feature for a black box.
         time_limit_s: a check that takes longer failed; kept in a process's main thread only.
         on_result: told of each result as it comes.
 

@@ -6,7 +6,7 @@ Without the option nothing is added, and nothing beyond pytest is imported.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add one item for each check and device."""
-    urls: list[str] = config.getoption("--hwzo-device")
+    urls = cast("list[str]", config.getoption("--hwzo-device"))
     if not urls:
         return
     from hwzo.testing.conformance import CHECKS
@@ -44,8 +44,8 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 class ConformanceItem(pytest.Item):
     """One check of the kit on one device."""
 
-    def __init__(self, *, parent: pytest.Session, url: str, check: Check, **rest: Any) -> None:
-        super().__init__(check.name, parent, nodeid=f"hwzo::{url}::{check.name}", **rest)
+    def __init__(self, *, parent: pytest.Session, url: str, check: Check) -> None:
+        super().__init__(check.name, parent, nodeid=f"hwzo::{url}::{check.name}")
         self.url, self.check = url, check
 
     @classmethod
@@ -58,7 +58,7 @@ class ConformanceItem(pytest.Item):
         from hwzo.testing.check import BreachError, run_check
         from hwzo.testing.conformance import url_opener
 
-        seed: int = self.config.getoption("--hwzo-seed")
+        seed = cast(int, self.config.getoption("--hwzo-seed"))
         result = run_check(self.check, url_opener(self.url, seed=seed), seed=seed, by_url=True)
         self.add_report_section("call", "hwzo", result.detail)
         if result.status == "skipped":
@@ -66,7 +66,7 @@ class ConformanceItem(pytest.Item):
         if result.status == "failed":
             raise BreachError(result.detail)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
         """The reason alone; a traceback through the kit would say nothing of the device."""
         chance = f"\n(a correct device fails this check with probability {self.check.false_alarm:g})"
         return f"{self.url}: {excinfo.value}" + (chance if self.check.false_alarm else "")
