@@ -1,1 +1,74 @@
-"""The training loop, its budget and its journal."""
+"""The training loop, its budget and its journal; `train` starts it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwzo.data.task import Task
+    from hwzo.device import Device
+    from hwzo.train.evaluate import Evaluation
+    from hwzo.train.loop import Progress
+    from hwzo.train.result import Result
+    from hwzo.train.run import Run
+
+
+def train(
+    task: str | Task = "digits",
+    device: str | Device = "crossbar:pcm",
+    *,
+    run: str | Path | None = None,
+    resume: bool = False,
+    watch: Callable[[Progress], None] | None = None,
+    **settings: object,
+) -> Result:
+    """Train a device in place.
+
+    Args:
+        task: a task's name, or a `Task` of your own.
+        device: a device URL, or an open `Device`, which stays open.
+        run: folder of the run; None: a new one under ``runs/``.
+        resume: go on with the run in that folder, if there is one.
+        watch: is shown a `Progress` a few times a second.
+        settings: any other key of `hwzo.train.config.TrainConfig`, such as ``method="spsa"``,
+            ``budget="20000 evaluations"`` or ``seed=3``.
+
+    Returns:
+        What it came to; `load_run` of its ``run`` gives curves and weights.
+
+    Raises:
+        HwzoError: see `hwzo.errors`.
+    """
+    from hwzo.train.config import TrainConfig
+    from hwzo.train.start import start
+
+    given = dict(settings)
+    given |= {"task": task} if isinstance(task, str) else {"task": task.name}
+    given |= {"device": device} if isinstance(device, str) else {"device": device.info.url}
+    return start(
+        given,
+        config=TrainConfig.build(given),
+        task=None if isinstance(task, str) else task,
+        device=None if isinstance(device, str) else device,
+        run=None if run is None else Path(run),
+        resume=resume,
+        watch=watch,
+    )
+
+
+def evaluate(
+    weights: str | Path, device: str | Device | None = None, *, task: str | Task | None = None, repeats: int = 10
+) -> Evaluation:
+    """Accuracy of learned weights on a device: see `hwzo.train.evaluate.evaluate`."""
+    from hwzo.train.evaluate import evaluate as run
+
+    return run(Path(weights), device, task=task, repeats=repeats)
+
+
+def load_run(path: str | Path) -> Run:
+    """A run's configuration, result, curves and weights: see `hwzo.train.run.load_run`."""
+    from hwzo.train.run import load_run as load
+
+    return load(path)

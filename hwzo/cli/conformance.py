@@ -1,0 +1,28 @@
+"""``hwzo conformance``."""
+
+from __future__ import annotations
+
+from hwzo.cli.options import DeviceOption, Json
+from hwzo.cli.terminal import emit, table
+from hwzo.testing.conformance import run_conformance
+
+NAME = "conformance"
+
+
+def command(device: DeviceOption, seed: int = 0, json: Json = False) -> int:
+    """Test a device against the contract, by what it declares."""
+    report = run_conformance(device, seed=seed)
+    if json:
+        emit(
+            {
+                "device": report.device,
+                "checks": report.checks,
+                "passed": report.passed,
+                "failed": report.failed,
+                "skipped": report.skipped,
+                "failures": [dict(failure) for failure in report.failures],
+            }
+        )
+    else:
+        table(report.device, ("check", "", "detail"), [(r.name, r.status, r.detail) for r in report.results])
+    return 5 if report.failed else 0

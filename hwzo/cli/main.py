@@ -1,0 +1,60 @@
+"""``hwzo``: the commands, and how they end."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+import typer
+
+from hwzo.cli import conformance, devices, doctor, evaluate, replay, report, runs, train
+from hwzo.cli.terminal import emit, say
+from hwzo.errors import HwzoError
+
+app = typer.Typer(
+    name="hwzo",
+    help="Train noisy neuromorphic hardware in place, with its own noise as the exploration.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (train, evaluate, devices, doctor, replay, report, runs, conformance):
+    app.command(name=module.NAME)(module.command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its code; a traceback is shown only with ``--debug``."""
+    words = sys.argv[1:] if arguments is None else arguments
+    debug, as_json = "--debug" in words, "--json" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        code = app(words, prog_name="hwzo", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except HwzoError as error:
+        if debug:
+            traceback.print_exc()
+        _fail(error, str(error), error.exit_code, as_json)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        if as_json:
+            emit({"error": {"type": "ConfigError", "message": error.format_message(), "exit_code": 2}})
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt) as error:
+        _fail(error, "interrupted", 130, as_json)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has left; there is nobody to tell
+        sys.exit(1)
+    except Exception as error:  # a defect of ours: say so, and keep the traceback for --debug
+        if debug:
+            traceback.print_exc()
+        text = f"defect in hwzo: {type(error).__name__}: {error} (--debug shows where)"
+        _fail(error, text, 1, as_json)
+
+
+def _fail(error: BaseException, message: str, code: int, as_json: bool) -> None:
+    say(message, style="bold red")
+    if as_json:
+        emit({"error": {"type": type(error).__name__, "message": message, "exit_code": code}})
+    sys.exit(code)

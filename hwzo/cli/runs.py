@@ -1,0 +1,57 @@
+"""``hwzo runs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwzo.cli.options import Json
+from hwzo.cli.terminal import emit, say, table
+from hwzo.errors import FileError
+from hwzo.train.run import load_run
+
+NAME = "runs"
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to look.")] = Path("runs"), json: Json = False
+) -> int:
+    """List the runs in a folder, a line each."""
+    if not folder.is_dir():
+        raise FileError(f"{folder} is not a folder; hwzo train makes runs/")
+    rows: list[dict[str, object]] = []
+    for path in sorted(p for p in folder.iterdir() if (p / "run.toml").is_file()):
+        try:
+            run = load_run(path)
+        except FileError as error:
+            rows.append({"run": str(path), "state": "damaged", "reason": str(error)})
+            continue
+        steps = len(run.curve["t"])
+        row: dict[str, object] = {"run": str(path), "state": "finished" if run.result else "unfinished", "steps": steps}
+        row |= {
+            "task": run.config.task,
+            "method": run.config.method,
+            "device": run.config.device,
+            "seed": run.config.seed,
+        }
+        if run.result is not None:
+            result = run.result
+            row |= {
+                "evaluations": result.evaluations,
+                "test_accuracy": result.test_accuracy,
+                "emulated": result.emulated,
+            }
+        rows.append(row)
+    if json:
+        emit({"runs": rows})
+        return 0
+    if not rows:
+        say(f"no runs in {folder}")
+    keys = ("run", "state", "task", "method", "device", "seed", "steps", "evaluations", "test_accuracy")
+    table(str(folder), keys, [[row.get(key) for key in keys] for row in rows])
+    for row in rows:
+        if "reason" in row:
+            say(str(row["reason"]))
+    return 0

@@ -1,0 +1,58 @@
+"""What goes where: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+chatter = Console(stderr=True, highlight=False)
+"""Progress, notes and errors; obeys NO_COLOR and drops colour where there is no terminal."""
+
+output = Console(highlight=False)
+"""Results for people."""
+
+
+def say(message: str, *, style: str = "") -> None:
+    """A line to standard error."""
+    chatter.print(Text(message, style=style), soft_wrap=True)
+
+
+def emit(values: Mapping[str, object]) -> None:
+    """One JSON object to standard output."""
+    sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table to standard output."""
+    drawn = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        drawn.add_row(*(Text(number(cell)) for cell in row))
+    output.print(drawn)
+
+
+def number(value: object) -> str:
+    """A value as people read it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """Values as a line of block characters, lowest to highest; thinned to at most ``width``."""
+    if not values:
+        return ""
+    picked = [values[round(i * (len(values) - 1) / max(1, width - 1))] for i in range(min(width, len(values)))]
+    low, high = min(picked), max(picked)
+    return "".join("▁▂▃▄▅▆▇█"[round(7 * (v - low) / (high - low)) if high > low else 0] for v in picked)

@@ -1,0 +1,129 @@
+"""Accuracy of learned weights on a device, with its spread."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
+
+from hwzo.data.catalogue import load_task
+from hwzo.data.task import Task
+from hwzo.device import Device
+from hwzo.errors import CapabilityError, ConfigError, FileError
+from hwzo.network import Network, accuracy
+from hwzo.parameters import ParameterSpec
+from hwzo.probes import Probes
+from hwzo.registry import connect
+from hwzo.train.folder import RunFolder
+from hwzo.train.guard import GuardedDevice
+from hwzo.train.weights import Weights
+
+
+class Evaluation(BaseModel):
+    """What ``hwzo evaluate --json`` prints.
+
+    Args:
+        device: URL.
+        emulated: True if no hardware was involved.
+        task: whose test split was read.
+        samples: how many there are.
+        accuracy: mean over the repeats.
+        accuracy_standard_error: of that mean: how the device's noise moves it; the split's own finite size is not in it.
+            None with one repeat.
+        repeats: noisy passes over the whole split; the device was programmed once.
+        loss: mean over the repeats.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    device: str
+    emulated: bool
+    task: str
+    samples: int
+    accuracy: float
+    accuracy_standard_error: float | None
+    repeats: int
+    loss: float
+
+
+def evaluate(
+    path: Path, device: str | Device | None = None, *, task: str | Task | None = None, repeats: int = 10
+) -> Evaluation:
+    """Program weights into a device and read the test split ``repeats`` times.
+
+    Args:
+        path: a run's folder, or a weights file.
+        device: URL or open device; None: the one that the weights were learned on.
+        task: None: the one that the weights were learned for.
+        repeats: at least 1.
+
+    Raises:
+        FileError: no weights there.
+        ConfigError: weights of another architecture, or outside the device's window; both are shown.
+        CapabilityError: the device gives a loss only.
+    """
+    if repeats < 1:
+        raise ConfigError(f"repeats = {repeats} must be at least 1", key="repeats")
+    weights = load_weights(path)
+    chosen = task if isinstance(task, Task) else load_task(task or weights.task)
+    network = Network.parse(weights.layers, weights.activation) if weights.layers else None
+    opened = (
+        device
+        if isinstance(device, Device)
+        else connect(device or weights.device, network=network, window=weights.window, seed=0)
+    )
+    try:
+        guard = GuardedDevice(opened)
+        _check_same(weights.parameters, guard.parameters, str(path), str(guard.info))
+        if not guard.capabilities.reads_back("outputs"):
+            raise CapabilityError(f"{guard.info} gives a loss only: an accuracy needs outputs that are read back")
+        batch = chosen.batch("test")
+        with threadpool_limits(1):
+            guard.program(weights.theta)
+            right, losses = np.empty(repeats), np.empty(repeats)
+            for i in range(repeats):
+                readings = guard.measure(Probes.plain(want="outputs"), batch)
+                if readings.outputs is None:
+                    raise CapabilityError(f"{guard.info} did not return the outputs that it declares")
+                right[i] = accuracy(readings.outputs[0], batch.targets, batch.loss)
+                losses[i] = readings.losses[0]
+        return Evaluation(
+            device=guard.info.url,
+            emulated=guard.info.emulated,
+            task=chosen.name,
+            samples=len(batch),
+            accuracy=float(right.mean()),
+            accuracy_standard_error=float(right.std(ddof=1)) / math.sqrt(repeats) if repeats > 1 else None,
+            repeats=repeats,
+            loss=float(losses.mean()),
+        )
+    finally:
+        if opened is not device:
+            opened.close()
+
+
+def load_weights(path: Path) -> Weights:
+    """Weights from a run's folder or a weights file.
+
+    Raises:
+        FileError: neither is there.
+    """
+    if path.is_dir():
+        folder = RunFolder(path)
+        folder.description()  # says so if it isn't a run's folder
+        if not folder.weights.is_file():
+            raise FileError(
+                f"run {path} isn't finished, so it has no weights; finish it with hwzo train --run {path} --resume, or "
+                f"rebuild them with hwzo replay {path} -o weights.safetensors"
+            )
+        return Weights.load(folder.weights)
+    return Weights.load(path)
+
+
+def _check_same(ours: ParameterSpec, theirs: ParameterSpec, path: str, device: str) -> None:
+    mine, other = ({t.name: t.shape for t in spec.tensors} for spec in (ours, theirs))
+    if mine != other:
+        raise ConfigError(f"weights {path} do not fit {device}: the weights are {mine}, the device needs {other}")
