@@ -120,6 +120,17 @@ def test_walsh_rows_are_a_complete_orthogonal_set(n):
     assert n < 5 or not np.array_equal(rows, other)
 
 
+@given(counter, counter, st.integers(1, 100))
+def test_walsh_is_the_kronecker_power_with_rows_and_signs_drawn(step, k, n):
+    """Row (k XOR mask) of a power of [[1, 1], [1, -1]]: signs from counter 0's bits, mask from counter 1's word 0."""
+    hadamard = np.ones((1, 1))
+    while len(hadamard) < n:
+        hadamard = np.kron(hadamard, [[1, 1], [1, -1]])
+    mask = int(philox4x32(np.array([0, step, 1, 4], dtype=np.uint32), KEY)[0])
+    expected = hadamard[(k ^ mask) % len(hadamard), :n] * (2.0 * bits(n, KEY, step, 0, 4) - 1.0)
+    assert np.array_equal(directions("walsh", flat_spec(n), key=KEY, step=step, counters=np.array([k]))[0], expected)
+
+
 def test_walsh_finds_sqrt_k_over_p_of_any_gradient():
     """E cos^2 = K/P exactly over the step's signs; 300 steps, within 4 standard errors (false alarms 6e-5)."""
     n, k = 64, 16
