@@ -11,7 +11,7 @@
     │   └── MeasurementError        3   it answered, but not with a number
     ├── CapabilityError             4   the device can't do what was asked; names what would work
     ├── VerificationError           5   a verification or a stated target failed
-    └── Interrupted               130   Ctrl-C (SIGTERM: 143); the run is whole and can go on
+    └── StoppedError              130   Ctrl-C (SIGTERM: 143); the run is whole and can go on
 
 Every message says what happened, where, what was expected, and what to try.
 """
@@ -74,7 +74,7 @@ class VerificationError(HwzoError):
     exit_code = 5
 
 
-class Interrupted(HwzoError):
+class StoppedError(HwzoError):
     """Ctrl-C or SIGTERM ended a run after the step in flight.
 
     Args:

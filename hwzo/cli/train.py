@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from hwzo.cli.options import Json
 from hwzo.cli.terminal import chatter, emit, output, say, sparkline, table
@@ -82,8 +83,8 @@ def _progress(*, quiet: bool) -> Generator[Watch | None]:
             accuracy = "" if at.validation_accuracy is None else f"validation {at.validation_accuracy:.3f}  "
             cost = at.spent.cost
             numbers = (
-                f"loss {progress.loss:.3f}  {accuracy}{at.spent.evaluations:,} evaluations  {cost.cell_writes:.3g} writes  "
-                f"{cost.device_seconds:.3g} device s"
+                f"loss {progress.loss:.3f}  {accuracy}{at.spent.evaluations:,} evaluations  "
+                f"{cost.cell_writes:.3g} writes  {cost.device_seconds:.3g} device s"
             )
             bar.update(line, completed=progress.share, numbers=numbers)
 

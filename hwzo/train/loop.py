@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingType
 
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
-from hwzo.errors import CapabilityError, HwzoError, Interrupted
+from hwzo.errors import CapabilityError, HwzoError, StoppedError
 from hwzo.methods.method import Method
 from hwzo.network import accuracy
 from hwzo.parameters import parameters_crc32
@@ -83,7 +83,7 @@ class Loop:
         """Spend the budget, read the test split once, and write down what came of it.
 
         Raises:
-            Interrupted: Ctrl-C or SIGTERM; the step in flight was finished, the run can go on.
+            StoppedError: Ctrl-C or SIGTERM; the step in flight was finished, the run can go on.
             HwzoError: device, disk or verification failed; the journal is whole.
         """
         with threadpool_limits(1), _signals() as stop:  # one BLAS thread: the same bytes on any machine load
@@ -92,13 +92,13 @@ class Loop:
                 self._save()
                 if stopped in ("SIGINT", "SIGTERM"):
                     self.journal.event(self.at.t, "stopped", stopped)
-                    raise Interrupted(
+                    raise StoppedError(
                         f"stopped by {stopped} after step {self.at.t}; go on with: "
                         f"hwzo train --run {self.folder.path} --resume",
                         signal.Signals[stopped],
                     )
                 return self._finish(stopped)
-            except Interrupted:
+            except StoppedError:
                 raise
             except HwzoError as error:
                 self._note_failure(error)
