@@ -6,7 +6,7 @@ from hwzo_backends.crossbar import device as device_module
 
 from hwzo.device import EmulatedDevice, Update
 from hwzo.directions import directions
-from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError
+from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError, MeasurementError
 from hwzo.network import Network, sample_losses
 from hwzo.probes import Batch, Cost, Probes
 from hwzo.registry import connect
@@ -349,3 +349,12 @@ def test_it_declares_what_it_is():
     ideal = connect("crossbar:ideal?layers=12-9-4").capabilities
     assert not ideal.node_noise
     assert ideal.parameter_noise == "none"
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_an_overflow_is_no_measurement():
+    device = connect("crossbar:ideal?layers=2-2-2&activation=linear&window=1e6")
+    device.program(np.full(device.parameters.size, 1e6))
+    with pytest.raises(MeasurementError, match="not a finite number"):
+        device.measure(Probes.plain(), Batch(np.full((1, 2), 1e305), np.zeros(1, dtype=np.int64)))

@@ -6,14 +6,14 @@ import io
 import json
 import zipfile
 import zlib
-from typing import NoReturn, cast, get_args
+from typing import Any, NoReturn, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.device import Capabilities, DeviceInfo, ParameterNoise, Update
 from hwzo.directions import directions
-from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError
+from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError, MeasurementError
 from hwzo.network import Loss, sample_losses
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Cost, Law, Probes, Readback, Readings
@@ -217,6 +217,11 @@ class CrossbarDevice:
             losses[start : start + len(part)] = sample_losses(here[-1], targets, batch.loss).mean(axis=-1)
             if probes.want != "loss":
                 nodes.append(here)
+        if not np.isfinite(losses).all():
+            raise MeasurementError(
+                f"device {self.info.url} answered with a loss that is not a finite number: its signals overflowed; "
+                "use converters of finite range, or a smaller window"
+            )
         if want_weights:
             cost += self._read_cost * n_probes
         layers = [p[0] if len(p) == 1 else np.concatenate(p) for p in zip(*nodes, strict=True)]
@@ -393,7 +398,7 @@ class CrossbarDevice:
         """See `hwzo.device.EmulatedDevice.snapshot`: a checksum and a npz archive, no pickle."""
         self._open()
         identity = json.dumps({"format": FORMAT, "url": self.info.url})
-        arrays = {
+        arrays: dict[str, Any] = {
             "identity": np.frombuffer(identity.encode(), dtype=np.uint8),
             "theta": self._theta,
             "latched": self._latched if self._latched is not None else np.empty(0),
@@ -406,7 +411,7 @@ class CrossbarDevice:
         if self._telegraph is not None:
             arrays |= {"telegraph.signs": self._telegraph.signs, "telegraph.moved": np.array(self._telegraph.moved)}
         archive = io.BytesIO()
-        np.savez(archive, allow_pickle=False, **arrays)
+        np.savez(archive, **arrays)  # numbers only, so nothing is pickled
         payload = archive.getvalue()
         return _MAGIC + zlib.crc32(payload).to_bytes(4, "little") + payload
 

@@ -65,7 +65,7 @@ class Options(BaseModel):
     dac_bits: Bits
     adc_bits: Bits
     """Resolution of the converters, sign included; 0 is ideal."""
-    adc_max: Positive
+    adc_max: Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
     """Full scale of a column's converter, pre-activation units."""
 
     @property
