@@ -8,12 +8,16 @@ from hwzo.parameters import Array
 from hwzo.testing.check import ALPHA, Bench, BreachError, Check, check, needs, require
 from hwzo.testing.student import Mean
 
-ROUNDS = 16
 READS = 4
 SLOPE_TOLERANCE = 0.1
 """Share by which read-back may be smaller or larger than what was programmed: gain errors and a few stuck cells."""
 BIAS_TOLERANCE = 0.05
 """Offset of read-back, in standard deviations of the parameters programmed."""
+
+
+def _rounds(bench: Bench) -> int:
+    """How often to write and read: more often if there are few parameters to take the mean over."""
+    return max(16, min(64, 1024 // bench.device.parameters.size))
 
 
 def _read(bench: Bench) -> Array:
@@ -41,7 +45,7 @@ def round_trip(bench: Bench) -> str:
     slopes: list[float] = []
     offsets: list[float] = []
     spreads: list[float] = []
-    for theta in bench.points(ROUNDS):
+    for theta in bench.points(_rounds(bench)):
         bench.device.program(theta)
         bench.measure()
         mean = _read(bench).mean(axis=0)
@@ -69,7 +73,7 @@ def realised(bench: Bench) -> str:
     count = min(2, bench.device.capabilities.max_probes)
     excess: list[float] = []
     allowed: list[float] = []
-    for theta in bench.points(ROUNDS):
+    for theta in bench.points(_rounds(bench)):
         bench.device.program(theta)
         found = bench.measure(count, "weights").realised
         if found is None:
@@ -124,7 +128,7 @@ def parameter_noise(bench: Bench) -> str:
     rewrites: list[float] = []
     first, second = bench.points(2)
     earlier: tuple[Array, float] | None = None
-    for _ in range(ROUNDS):
+    for _ in range(_rounds(bench)):
         device.program(second)
         device.program(first)
         bench.measure()

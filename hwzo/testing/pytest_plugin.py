@@ -1,6 +1,6 @@
 """The pytest plug-in of the conformance kit: ``pytest --hwzo-device URL`` runs every check as a test of its own.
 
-Without the option nothing is added, and nothing beyond pytest is imported.
+Without the option nothing is added, and this module imports nothing of hwzo.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class ConformanceItem(pytest.Item):
     """One check of the kit on one device."""
 
     def __init__(self, *, parent: pytest.Session, url: str, check: Check) -> None:
-        super().__init__(check.name, parent, nodeid=f"hwzo::{url}::{check.name}")
+        name = f"hwzo::{url}::{check.name}"
+        super().__init__(name, parent, nodeid=name)
         self.url, self.check = url, check
 
     @classmethod
@@ -60,11 +61,11 @@ class ConformanceItem(pytest.Item):
 
         seed = cast(int, self.config.getoption("--hwzo-seed"))
         result = run_check(self.check, url_opener(self.url, seed=seed), seed=seed, by_url=True)
-        self.add_report_section("call", "hwzo", result.detail)
         if result.status == "skipped":
             pytest.skip(result.detail)
         if result.status == "failed":
             raise BreachError(result.detail)
+        self.add_report_section("call", "hwzo", result.detail)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
         """The reason alone; a traceback through the kit would say nothing of the device."""

@@ -65,6 +65,8 @@ class QuadraticDevice:
         for key, value in (("loss_sd", loss_sd), ("sigma", sigma), ("read_sd", read_sd)):
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"{key}={value} must be a finite number, at least 0", key=key)
+        if not (math.isfinite(window) and window > 0):
+            raise ConfigError(f"window={window} must be a finite number above 0", key="window")
         if (parameter_noise != "none") != (sigma > 0):
             raise ConfigError(
                 f"parameter_noise={parameter_noise!r} with sigma={sigma}: noise needs sigma > 0, none needs sigma = 0",
