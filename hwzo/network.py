@@ -116,7 +116,7 @@ class Network:
             slots[index][:-1] = x.T @ delta
             slots[index][-1] = delta.sum(axis=0)
             if index:
-                delta = (delta @ weights[index][:-1].T) * slope(x)
+                delta = np.multiply(delta @ weights[index][:-1].T, slope(x))
         return float(losses.mean()), gradient
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,21 +56,28 @@ class WeightExploration:
         """Readings a step."""
         return self.probes + self.baseline
 
-    def request(self, step: int) -> Probes:
-        """The probes of one step."""
+    @cached_property
+    def _pattern(self) -> tuple[NDArray[np.int64], Array]:
+        """Counters and scales of step 0."""
         n = self.probes
+        counters, signs = np.arange(n, dtype=np.int64), np.ones(n)
         if self.antithetic:
-            counters = np.repeat(np.arange(n // 2), 2)
-            signs = np.tile([1.0, -1.0], n // 2)
-        else:
-            counters, signs = np.arange(n), np.ones(n)
-        if self.directions.law == "coordinate":  # its counter is the parameter's number: walk through all of them
-            counters = counters + step * (n // 2 if self.antithetic else n)
+            counters //= 2
+            signs[1::2] = -1.0
         if self.baseline:
             counters, signs = np.concatenate([counters[:1], counters]), np.concatenate([[0.0], signs])
+        return counters, signs * self.scale
+
+    def request(self, step: int) -> Probes:
+        """The probes of one step."""
+        counters, scales = self._pattern
+        if self.directions.law == "coordinate":  # its counter is the parameter's number: walk through all of them
+            counters = counters + step * (self.probes // 2 if self.antithetic else self.probes)
+        if self.decay:
+            scales = scales * (step + 1.0) ** -self.decay
         return Probes(
-            counters.astype(np.int64),
-            signs * (self.scale * (step + 1.0) ** -self.decay),
+            counters,
+            scales,
             law=self.directions.law,
             key=self.directions.key,
             step=step,

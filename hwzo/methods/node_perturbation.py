@@ -28,8 +28,8 @@ def build(settings: Settings, start: Start) -> Composition:
     if network is None or not (capabilities.reads_back("nodes") and capabilities.node_noise):
         raise CapabilityError(
             f"{start.device.info} reads back {capabilities.readback!r}, node noise: {capabilities.node_noise}, "
-            f"layered: {network is not None}; node perturbation by the device's own noise needs noisy nodes that are read back; "
-            "use method 'intrinsic', which picks what this device can do"
+            f"layered: {network is not None}; node perturbation by the device's own noise needs noisy nodes that "
+            "are read back; use method 'intrinsic', which picks what this device can do"
         )
 
     def estimate(evidence: Evidence, theta: Array) -> Array:

@@ -1,15 +1,17 @@
 """Selection for loss-only devices: program a mutation, keep it if it is better. (1+1)-ES with the 1/5 success rule.
 
 After Rechenberg (1973). The mutation is a commanded, seeded one plus whatever noise the device's writing adds; a loss
-is all that comes back. Incumbent and candidate are compared on the same samples. If the incumbent's loss turns out to be
-noisy, it is read ``MOST`` times and the candidate until the difference is ``SIGNIFICANCE`` standard errors, ``MOST``
+is all that comes back. Incumbent and candidate are compared on the same samples. If the incumbent's loss turns out
+noisy, it is read ``MOST`` times, and the candidate until the difference is ``SIGNIFICANCE`` standard errors, ``MOST``
 times at most; what is not clear by then is dropped: with a noisy loss a single comparison keeps bad luck as often as
 good. Every reading is counted and journalled.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import fmean, variance
 
 import numpy as np
 
@@ -62,7 +64,7 @@ class Selection:
         new = _readings(device, batch, 2)
         while len(new) < MOST and not _clear(old, new):
             new += _readings(device, batch, 2)
-        kept = _clear(old, new) and float(np.mean(new)) < float(np.mean(old))
+        kept = _clear(old, new) and fmean(new) < fmean(old)
         if not kept:
             device.program(theta)
         losses = np.array([*old, *new])
@@ -91,8 +93,8 @@ def _readings(device: Device, batch: Batch, repeats: int) -> list[float]:
 
 def _clear(old: list[float], new: list[float]) -> bool:
     """True if the difference is significant, or there is no noise at all."""
-    error = np.sqrt(np.var(old, ddof=1) / len(old) + np.var(new, ddof=1) / len(new))
-    return bool(abs(np.mean(new) - np.mean(old)) >= SIGNIFICANCE * error)
+    error = math.sqrt(variance(old) / len(old) + variance(new) / len(new))
+    return abs(fmean(new) - fmean(old)) >= SIGNIFICANCE * error
 
 
 def build(settings: Settings, start: Start) -> Selection:

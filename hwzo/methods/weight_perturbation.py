@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hwzo.directions import Directions
+from hwzo.directions import Directions, second_moment
 from hwzo.errors import CapabilityError, ConfigError
 from hwzo.estimate.antithetic import antithetic
 from hwzo.estimate.block import block
@@ -71,6 +71,7 @@ def compose(chosen: Settings, start: Start, exploration: Exploration, reason: st
     scale = chosen.scale if commands else 0.0
     if scale is None:
         scale = start.quantity("probe_size", lambda: _measured_scale(start, law, central=paired))
+    moment = second_moment(law, device.parameters)
     explore = WeightExploration(
         Directions(law, device.parameters, start.key),
         n,
@@ -88,7 +89,7 @@ def compose(chosen: Settings, start: Start, exploration: Exploration, reason: st
     return Composition(
         exploration,
         explore,
-        lambda evidence, theta: _estimate(estimator, evidence, error),
+        lambda evidence, theta: _estimate(estimator, evidence, None if reads else moment, error),
         UPDATES[chosen.update or "adam"],
         rate_of(chosen),
         device.parameters,
@@ -107,21 +108,23 @@ def rate_of(chosen: Settings) -> Rate:
     return lambda t, progress: rate * falling(progress)
 
 
-def _estimate(estimator: Estimator, evidence: Evidence, read_error: float) -> Array:
+def _estimate(estimator: Estimator, evidence: Evidence, moment: float | None, read_error: float) -> Array:
+    """The gradient; ``moment`` is E[z_i^2] of directions that were commanded and nothing else."""
     moved = evidence.displacements
     if moved is None:
         raise CapabilityError("weight perturbation needs displacements of the parameters")
+    variance = None if moment is None else moment * float(evidence.scales.max()) ** 2
     match estimator:
         case "block":
-            return block(moved, evidence.losses, read_error_variance=read_error)
+            return block(moved, evidence.losses, read_error_variance=read_error, variance=variance)
         case "antithetic":
-            return antithetic(moved, evidence.losses)
+            return antithetic(moved, evidence.losses, variance=variance)
         case "least-squares":
             return least_squares(moved, evidence.losses)
         case "difference":
             return difference(moved, evidence.losses, read_error_variance=read_error)
         case "forward":
-            return forward(moved, evidence.losses)
+            return forward(moved, evidence.losses, variance=variance)
 
 
 def _measured_scale(start: Start, law: str, *, central: bool) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hwzo.errors import ConfigError
@@ -37,7 +37,7 @@ _UNITS: dict[str, tuple[Unit, float]] = {
 _EXAMPLES = '"20000 evaluations", "10 min", "1e6 writes", "0.5 J" or "3 device seconds", joined by commas if several'
 
 
-@dataclass(frozen=True)
+@dataclass
 class Spent:
     """What a run has spent so far.
 
@@ -53,14 +53,11 @@ class Spent:
     cost: Cost = field(default_factory=Cost)
     wall_seconds: float = 0.0
 
-    def after(self, evaluations: int, commanded: int, cost: Cost) -> Spent:
-        """The same plus a step's."""
-        return replace(
-            self,
-            evaluations=self.evaluations + evaluations,
-            commanded_probes=self.commanded_probes + commanded,
-            cost=self.cost + cost,
-        )
+    def add(self, evaluations: int, commanded: int, cost: Cost) -> None:
+        """Count a step's."""
+        self.evaluations += evaluations
+        self.commanded_probes += commanded
+        self.cost = self.cost + cost
 
     def of(self, unit: Unit) -> float:
         """The amount in one unit."""

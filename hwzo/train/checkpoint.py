@@ -17,9 +17,9 @@ from hwzo.train.tensors import read_tensors, write_tensors
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoint:
-    """A run before step t.
+    """A run before step t: where it stands in memory, and what is saved of it.
 
     Args:
         t: the next step.

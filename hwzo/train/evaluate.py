@@ -31,8 +31,8 @@ class Evaluation(BaseModel):
         task: whose test split was read.
         samples: how many there are.
         accuracy: mean over the repeats.
-        accuracy_standard_error: of that mean: how the device's noise moves it; the split's finite size is not in it. None
-            with one repeat.
+        accuracy_standard_error: of that mean: how the device's noise moves it; the split's finite size is not in it.
+            None with one repeat.
         repeats: noisy passes over the whole split; the device was programmed once.
         loss: mean over the repeats.
     """

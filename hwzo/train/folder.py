@@ -132,7 +132,7 @@ class RunFolder:
         if not isinstance(config, dict):
             raise FileError(f"{self.toml} has no table [config]; it is damaged")
         try:
-            return TrainConfig.build(config)
+            return TrainConfig.build(cast("dict[str, object]", config))
         except ConfigError as error:
             raise FileError(f"{self.toml} is damaged: {error}") from error
 

@@ -57,10 +57,10 @@ class GuardedDevice:
             raise MeasurementError(
                 f"{self.info} returned losses of shape {losses.shape} for {len(probes)} probes; expected one each"
             )
-        arrays = [losses, readings.realised, *(readings.nodes or (readings.outputs,))]
+        arrays: list[Array | None] = [losses, readings.realised, *(readings.nodes or (readings.outputs,))]
         for array in arrays:
             # A sum is finite only if every term is (an overflow aside, which is no measurement either).
-            if array is not None and not np.isfinite(array.sum()):
+            if array is not None and not np.isfinite(np.sum(array)):
                 bad = int(array.size - np.count_nonzero(np.isfinite(array)))
                 raise MeasurementError(
                     f"{self.info} returned {bad} of {array.size} values that are not finite numbers; nothing was "

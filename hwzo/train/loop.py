@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import FrameType
 
 import numpy as np
@@ -143,7 +143,7 @@ class Loop:
                 return "budget"
             loss = self._step(sampler.at(self.at.t), budget, keep=True)
             now = time.perf_counter()
-            self.at = replace(self.at, spent=replace(self.at.spent, wall_seconds=already + now - begun))
+            self.at.spent.wall_seconds = already + now - begun
             self._validate_if_due(keep=True)
             if now - saved > CHECKPOINT_S:
                 self._save()
@@ -170,8 +170,8 @@ class Loop:
                 self.journal.event(
                     at.t, "rerun differs", "this step's losses are not those of the first time: other library versions?"
                 )
-        spent = at.spent.after(len(seen.losses), seen.commanded, cost)
-        self.at = replace(at, t=at.t + 1, theta=outcome.theta, state=outcome.state, spent=spent)
+        at.spent.add(len(seen.losses), seen.commanded, cost)
+        at.t, at.theta, at.state = at.t + 1, outcome.theta, outcome.state
         return float(seen.losses[0])
 
     def _look_first(self, *, keep: bool) -> None:
@@ -187,13 +187,13 @@ class Loop:
 
     def _validate(self, *, keep: bool) -> None:
         loss, right = self.look("validation")
-        spent, reached = self.at.spent, self.at.evaluations_to_target
-        if reached is None and right is not None and right >= self.target:
-            reached = spent.evaluations
-        self.at = replace(self.at, validation_loss=loss, validation_accuracy=right, evaluations_to_target=reached)
+        at, spent = self.at, self.at.spent
+        at.validation_loss, at.validation_accuracy = loss, right
+        if at.evaluations_to_target is None and right is not None and right >= self.target:
+            at.evaluations_to_target = spent.evaluations
         if keep:
             n = len(self.task.validation)
-            self.journal.validated(Validation(self.at.t, spent.evaluations, spent.cost.cell_writes, loss, right, n))
+            self.journal.validated(Validation(at.t, spent.evaluations, spent.cost.cell_writes, loss, right, n))
 
     def look(self, split: str) -> tuple[float, float | None]:
         """(loss, accuracy) of a whole split in one noisy pass; the accuracy is None if only a loss is read back."""
@@ -205,7 +205,7 @@ class Loop:
 
     def _save(self) -> None:
         emulation = self.device.emulation
-        self.at = replace(self.at, snapshot=b"" if emulation is None else emulation.snapshot())
+        self.at.snapshot = b"" if emulation is None else emulation.snapshot()
         self.journal.commit()
         self.folder.keep(self.at)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -100,7 +99,7 @@ def _begin(
         guard.program(theta)
         begin = Start(guard, theta, first_batch(config, bench.task), key_of(config))
         method = entry.build(config.settings, begin)
-        spent = Spent().after(begin.evaluations, begin.commanded, guard.cost)
+        spent = Spent(begin.evaluations, begin.commanded, guard.cost)
         snapshot = b"" if guard.emulation is None else guard.emulation.snapshot()
         at = Checkpoint(0, theta, method.begin(theta.size), spent, begin.measured, snapshot=snapshot)
         for old in folder.path.glob("journal.sqlite*"):  # of a start that was killed before its first checkpoint
@@ -178,14 +177,13 @@ def _continued(
         rerun = {record.t: record.losses.tobytes() for record in journal.records(at.t)}
         say(f"going on from step {at.t}; {len(rerun)} steps after it are rerun and compared with the journal")
     else:
-        theta, state, spent = at.theta, at.state, at.spent
         for record in journal.records(at.t):
-            theta, state = method.replay(theta, state, record)
+            at.theta, at.state = method.replay(at.theta, at.state, record)
         for evaluations, commanded, cost in journal.costs(at.t):
-            spent = spent.after(evaluations, commanded, cost)
-        at = replace(at, t=at.t if last is None else max(at.t, last + 1), theta=theta, state=state, spent=spent)
-        guard.program(theta)  # its cells may have moved since; what is programmed is counted
-        at = replace(at, spent=at.spent.after(0, 0, guard.cost))
+            at.spent.add(evaluations, commanded, cost)
+        at.t = at.t if last is None else max(at.t, last + 1)
+        guard.program(at.theta)  # its cells may have moved since; what is programmed is counted
+        at.spent.add(0, 0, guard.cost)
         say(f"going on from step {at.t}, rebuilt from the journal and programmed again")
     journal.event(at.t, "resumed", f"{len(rerun)} steps to rerun")
     return Loop(config, folder, journal, bench.task, guard, method, at, rerun, watch)
