@@ -118,8 +118,7 @@ class ParameterSpec:
         array = np.asarray(theta, dtype=np.float64)
         if array.shape != (self.size,):
             raise ConfigError(f"parameters have shape {array.shape}, the device needs ({self.size},)")
-        # One pass for the usual case: NaN fails both comparisons.
-        fits = (array >= self.lower) & (array <= self.upper)
+        fits = (array >= self.lower) & (array <= self.upper) & np.isfinite(array)
         if not fits.all():
             i = int(np.argmin(fits))
             name = self.name_of(i)

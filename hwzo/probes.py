@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.errors import ConfigError
-from hwzo.network import Loss
+from hwzo.network import Loss, Network
 from hwzo.parameters import Array
 
 Law = Literal["rademacher", "rank1-sign", "gaussian", "gaussian-rank1", "walsh", "coordinate", "sparse"]
@@ -81,6 +81,40 @@ class Batch:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def check(self, network: Network) -> None:
+        """Check that a device which is this network can be evaluated on it.
+
+        Raises:
+            ConfigError: other widths, numbers that aren't finite, classes that the network hasn't, an unknown loss.
+        """
+        n_in, n_out = network.layers[0], network.layers[-1]
+        if self.inputs.shape[1] != n_in:
+            raise ConfigError(
+                f"the batch has {self.inputs.shape[1]} inputs a sample; the device's network {network.label} takes "
+                f"{n_in}",
+                key="layers",
+            )
+        if not np.isfinite(self.inputs).all():
+            raise ConfigError("the batch's inputs hold a number that is not finite")
+        targets = self.targets
+        if self.loss == "cross-entropy":
+            if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
+                raise ConfigError(
+                    f"cross-entropy needs class numbers (batch,), got {targets.dtype} of shape {targets.shape}"
+                )
+            if targets.min() < 0 or targets.max() >= n_out:
+                raise ConfigError(
+                    f"class numbers go from {targets.min()} to {targets.max()}; the device's network {network.label} "
+                    f"has classes 0 to {n_out - 1}"
+                )
+        elif self.loss == "squared-error":
+            if targets.shape != (len(self), n_out):
+                raise ConfigError(f"targets have shape {targets.shape}, expected ({len(self)}, {n_out})")
+            if not np.isfinite(targets).all():
+                raise ConfigError("the batch's targets hold a number that is not finite")
+        else:
+            raise ConfigError(f"loss={self.loss!r} is not one of {', '.join(get_args(Loss))}", key="loss")
+
 
 @dataclass(frozen=True)
 class Probes:
@@ -122,6 +156,8 @@ class Probes:
 
     def part(self, start: int, stop: int) -> Probes:
         """Probes start..stop, in order: a shard of this request."""
+        if start == 0 and stop >= len(self):
+            return self
         return replace(self, counters=self.counters[start:stop], scales=self.scales[start:stop])
 
 

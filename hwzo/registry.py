@@ -6,22 +6,16 @@ yours that declares ``mychip = "my_package:BACKEND"`` there is listed by ``hwzo 
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from types import TracebackType
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qsl, quote, unquote
 
-from filelock import FileLock, Timeout
-from platformdirs import user_runtime_path
-
 from hwzo.device import Device
-from hwzo.errors import ConfigError, DeviceBusyError, DeviceError, HwzoError
+from hwzo.errors import ConfigError, DeviceError, HwzoError
+from hwzo.lease import Lease, LeasedDevice
 from hwzo.network import Network
 
 GROUP = "hwzo.backends"
@@ -122,28 +116,6 @@ class Backend(Protocol):
         ...
 
 
-class _Held:
-    """A device and the lock that keeps others off it; closing one lets go of the other."""
-
-    def __init__(self, device: Device, lock: FileLock) -> None:
-        self._device, self._lock = device, lock
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._device, name)
-
-    def close(self) -> None:
-        try:
-            self._device.close()
-        finally:
-            self._lock.release()
-
-    def __enter__(self) -> Device:
-        return cast(Device, self)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-
 def backends() -> dict[str, EntryPoint]:
     """Entry points of all installed backends, by scheme."""
     return {point.name.lower(): point for point in entry_points(group=GROUP)}
@@ -190,33 +162,13 @@ def connect(
     name = backend.lock_name(parsed)
     if name is None:
         return backend.open(parsed, network=network, window=window, seed=seed)
-    lock = _acquire(name, url)
+    lease = Lease.of_device(name, url)
     try:
         device = backend.open(parsed, network=network, window=window, seed=seed)
     except BaseException:
-        lock.release()
+        lease.release()
         raise
-    return cast(Device, _Held(device, lock))
-
-
-def _acquire(name: str, url: str) -> FileLock:
-    folder = user_runtime_path("hwzo", ensure_exists=True)
-    stem = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
-    holder = Path(folder) / f"{stem}.holder"
-    lock = FileLock(Path(folder) / f"{stem}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        try:
-            who = json.loads(holder.read_text())
-            text = f"process {who['pid']} ({who['command']})"
-        except (OSError, ValueError, KeyError, TypeError):
-            text = "another process"
-        raise DeviceBusyError(f"device {url!r} is held by {text}; wait for it to end, or use another device") from None
-    command = Path("/proc/self/cmdline")
-    words = command.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() if command.exists() else "?"
-    holder.write_text(json.dumps({"pid": os.getpid(), "command": words}))
-    return lock
+    return LeasedDevice(device, lease)
 
 
 def listings() -> list[tuple[str, Listing]]:

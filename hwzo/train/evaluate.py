@@ -72,11 +72,11 @@ def evaluate(
     network = Network.parse(weights.layers, weights.activation) if weights.layers else None
     opened = (
         device
-        if isinstance(device, Device)
+        if device is not None and not isinstance(device, str)
         else connect(device or weights.device, network=network, window=weights.window, seed=0)
     )
+    guard = GuardedDevice(opened)
     try:
-        guard = GuardedDevice(opened)
         _check_same(weights.parameters, guard.parameters, str(path), str(guard.info))
         if not guard.capabilities.reads_back("outputs"):
             raise CapabilityError(f"{guard.info} gives a loss only: an accuracy needs outputs that are read back")
@@ -103,6 +103,7 @@ def evaluate(
     finally:
         if opened is not device:
             opened.close()
+        guard.release()
 
 
 def load_weights(path: Path) -> Weights:

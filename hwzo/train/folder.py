@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,14 +9,15 @@ from pathlib import Path
 from typing import cast
 
 import tomlkit
-from filelock import FileLock, Timeout
 
-from hwzo.errors import ConfigError, DeviceBusyError, FileError
+from hwzo.errors import ConfigError, FileError
+from hwzo.lease import Lease
 from hwzo.train.checkpoint import Checkpoint, checkpoints
 from hwzo.train.config import TrainConfig, read_toml
 from hwzo.train.tensors import write_atomically
 
 FORMAT = 1
+LOCK = ".lock"
 KEPT = 3  # checkpoints besides the first
 
 
@@ -31,7 +30,7 @@ class RunFolder:
     """
 
     path: Path
-    _lock: FileLock | None = field(default=None, repr=False)
+    _lease: Lease | None = field(default=None, repr=False)
 
     @classmethod
     def fresh(cls, parent: Path, task: str, method: str) -> RunFolder:
@@ -80,29 +79,17 @@ class RunFolder:
             DeviceBusyError: one is; says which.
             FileError: the folder can't be written.
         """
-        holder = self.path / ".holder"
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
-            lock.acquire(timeout=0)
-            holder.write_text(json.dumps({"pid": os.getpid()}))
-        except Timeout:
-            try:
-                who = f"process {json.loads(holder.read_text())['pid']}"
-            except (OSError, ValueError, KeyError):
-                who = "another process"
-            raise DeviceBusyError(
-                f"run {self.path} is held by {who}; wait for it to end, or use another folder"
-            ) from None
+            self._lease = Lease(self.path / LOCK, f"run {self.path}")
         except OSError as error:
             raise FileError(f"run folder {self.path} can't be written: {error.strerror or error}") from error
-        self._lock = lock
 
     def unlock(self) -> None:
         """Let others in again."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
 
     def describe(self, config: TrainConfig, about: Mapping[str, Mapping[str, object]]) -> None:
         """Write run.toml: the resolved configuration, and tables about versions, device, task and method."""

@@ -72,8 +72,16 @@ def _folder(run: Path | None, config: TrainConfig, *, resume: bool) -> RunFolder
     if run.exists() and not run.is_dir():
         raise ConfigError(f"run = {str(run)!r} is a file, not a folder", key="run")
     present = {path.name for path in run.iterdir()} if run.exists() else set[str]()
-    ours = {".lock", ".holder", "checkpoints", "run.toml", "journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"}
-    if present - {".lock", ".holder"} and not resume:
+    ours = {
+        ".lock",
+        ".lock.holder",
+        "checkpoints",
+        "run.toml",
+        "journal.sqlite",
+        "journal.sqlite-wal",
+        "journal.sqlite-shm",
+    }
+    if present - {".lock", ".lock.holder"} and not resume:
         raise ConfigError(f"run = {str(run)!r} isn't empty; go on with --resume, or name another folder", key="run")
     if present and not folder.started and not present <= ours:
         raise ConfigError(f"run = {str(run)!r} holds something that is not a run; name another folder", key="run")

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from hwzo_backends.crossbar.converters import Converter
-from hwzo_backends.crossbar.tiles import map_layers
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwzo.network import Network
+from hwzo_backends.crossbar.converters import Converter
+from hwzo_backends.crossbar.tiles import map_layers
 
 signals = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=20).map(np.array)
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from hwzo_backends.crossbar import device as device_module
 
 from hwzo.device import EmulatedDevice, Update
 from hwzo.directions import directions
@@ -10,6 +9,7 @@ from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError, Me
 from hwzo.network import Network, sample_losses
 from hwzo.probes import Batch, Cost, Probes
 from hwzo.registry import connect
+from hwzo_backends.crossbar import device as device_module
 
 EVERYTHING = (
     "layers=12-9-4&sigma=0.02&telegraph=0.1&telegraph_fraction=0.3&telegraph_tau=1e-4&d2d=0.02&stuck=0.02"

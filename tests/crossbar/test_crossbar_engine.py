@@ -5,14 +5,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hwzo_backends.crossbar.converters import Converter
-from hwzo_backends.crossbar.engine import Engine
-from hwzo_backends.crossbar.tiles import map_layers
 from scipy import stats
 
 from hwzo.network import Network
 from hwzo.probes import Batch, Probes
 from hwzo.registry import connect
+from hwzo_backends.crossbar.converters import Converter
+from hwzo_backends.crossbar.engine import Engine
+from hwzo_backends.crossbar.tiles import map_layers
 
 SILENT = "programming=0&drift=off&flicker=0&node_noise=0&read_error=0"
 

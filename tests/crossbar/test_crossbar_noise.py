@@ -1,9 +1,10 @@
 """Counter-based draws."""
 
 import numpy as np
-from hwzo_backends.crossbar.noise import _TAG, CounterNoise, Stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hwzo_backends.crossbar.noise import _TAG, CounterNoise, Stream
 
 
 @settings(max_examples=30, deadline=None)

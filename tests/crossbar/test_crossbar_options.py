@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from hwzo_backends.crossbar import BACKEND
-from hwzo_backends.crossbar.options import resolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwzo.errors import ConfigError
 from hwzo.network import Network
 from hwzo.registry import DeviceURL, connect
+from hwzo_backends.crossbar import BACKEND
+from hwzo_backends.crossbar.options import resolve
 
 
 def options_of(url, **suggested):

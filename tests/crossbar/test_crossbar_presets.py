@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hwzo_backends.crossbar.pcm import PCM, drift_mean, drift_sd, flicker_q
 from hwzo_backends.crossbar.preset import presets
 from hwzo_backends.crossbar.reram_wan import RERAM_WAN

@@ -5,6 +5,7 @@ Statistical bounds are five standard errors (false alarms: below 1e-6 a check), 
 
 import numpy as np
 import pytest
+
 from hwzo_backends.crossbar.noise import CounterNoise
 from hwzo_backends.crossbar.slow_noise import FlickerBands, Telegraph
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-import zlib
-from typing import Any, NoReturn, cast, get_args
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.device import Capabilities, DeviceInfo, ParameterNoise, Update
 from hwzo.directions import directions
-from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError, MeasurementError
-from hwzo.network import Loss, sample_losses
+from hwzo.errors import CapabilityError, ConfigError, DeviceError, MeasurementError
+from hwzo.network import sample_losses
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Cost, Law, Probes, Readback, Readings
+from hwzo_backends.crossbar import snapshot
 from hwzo_backends.crossbar.cells import Cells, Imperfections
 from hwzo_backends.crossbar.converters import Converter
 from hwzo_backends.crossbar.engine import Engine
@@ -25,9 +22,6 @@ from hwzo_backends.crossbar.options import Options
 from hwzo_backends.crossbar.preset import Preset
 from hwzo_backends.crossbar.slow_noise import FlickerBands, Telegraph
 from hwzo_backends.crossbar.tiles import map_layers
-
-FORMAT = 1  # of snapshots
-_MAGIC = b"hwzo-crossbar\0"
 
 READ_HEADROOM = 1.25
 """Full scale of the read-back converter over the window: noise at a bound must not be cut off."""
@@ -114,7 +108,7 @@ class CrossbarDevice:
             url=str(options.url(preset)),
             model=f"crossbar:{preset.name}",
             serial=str(options.seed),
-            firmware=f"hwzo crossbar emulator {FORMAT}",
+            firmware=f"hwzo crossbar emulator {snapshot.FORMAT}",
             emulated=True,
         )
         noise: ParameterNoise = "none"
@@ -203,7 +197,6 @@ class CrossbarDevice:
         want_weights = probes.want == "weights"
         losses = np.empty(n_probes)
         realised = np.empty((n_probes, n)) if want_weights else None
-        targets = cast(Array, batch.targets)  # or class numbers, as the loss wants
         nodes: list[list[Array]] = []
         cost = Cost(
             reads=n_samples * self._tiles * n_probes,
@@ -214,7 +207,7 @@ class CrossbarDevice:
             part = probes.part(start, min(start + step, n_probes))
             here, written = self._measure_part(part, batch, realised, start)
             cost += written
-            losses[start : start + len(part)] = sample_losses(here[-1], targets, batch.loss).mean(axis=-1)
+            losses[start : start + len(part)] = sample_losses(here[-1], batch.targets, batch.loss).mean(axis=-1)
             if probes.want != "loss":
                 nodes.append(here)
         if not np.isfinite(losses).all():
@@ -350,35 +343,11 @@ class CrossbarDevice:
             raise CapabilityError(
                 f"law {probes.law!r} is not known; there are: {', '.join(sorted(self.capabilities.laws))}"
             )
+        if len(probes) > self.capabilities.max_probes:
+            raise CapabilityError(f"{len(probes)} probes in one call; at most {self.capabilities.max_probes} fit")
         if not np.isfinite(probes.scales).all():
             raise ConfigError("a probe's scale is not a finite number")
-        n_in, n_out = self._network.layers[0], self._network.layers[-1]
-        if batch.inputs.shape[1] != n_in:
-            raise ConfigError(
-                f"the batch has {batch.inputs.shape[1]} inputs a sample; the device's network "
-                f"{self._network.label} takes {n_in}",
-                key="layers",
-            )
-        if not np.isfinite(batch.inputs).all():
-            raise ConfigError("the batch's inputs hold a number that is not finite")
-        targets = batch.targets
-        if batch.loss == "cross-entropy":
-            if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
-                raise ConfigError(
-                    f"cross-entropy needs class numbers (batch,), got {targets.dtype} of shape {targets.shape}"
-                )
-            if targets.min() < 0 or targets.max() >= n_out:
-                raise ConfigError(
-                    f"class numbers go from {targets.min()} to {targets.max()}; the device's network "
-                    f"{self._network.label} has classes 0 to {n_out - 1}"
-                )
-        elif batch.loss == "squared-error":
-            if targets.shape != (len(batch), n_out):
-                raise ConfigError(f"targets have shape {targets.shape}, expected ({len(batch)}, {n_out})")
-            if not np.isfinite(targets).all():
-                raise ConfigError("the batch's targets hold a number that is not finite")
-        else:
-            raise ConfigError(f"loss={batch.loss!r} is not one of {', '.join(get_args(Loss))}", key="loss")
+        batch.check(self._network)
 
     # --- what only an emulated device can do ---
 
@@ -395,11 +364,9 @@ class CrossbarDevice:
         self._latched = None
 
     def snapshot(self) -> bytes:
-        """See `hwzo.device.EmulatedDevice.snapshot`: a checksum and a npz archive, no pickle."""
+        """See `hwzo.device.EmulatedDevice.snapshot`."""
         self._open()
-        identity = json.dumps({"format": FORMAT, "url": self.info.url})
         arrays: dict[str, Any] = {
-            "identity": np.frombuffer(identity.encode(), dtype=np.uint8),
             "theta": self._theta,
             "latched": self._latched if self._latched is not None else np.empty(0),
             "clock": np.array(self._clock),
@@ -410,31 +377,12 @@ class CrossbarDevice:
             arrays |= {"flicker.values": self._flicker.values, "flicker.moved": self._flicker.moved}
         if self._telegraph is not None:
             arrays |= {"telegraph.signs": self._telegraph.signs, "telegraph.moved": np.array(self._telegraph.moved)}
-        archive = io.BytesIO()
-        np.savez(archive, **arrays)  # numbers only, so nothing is pickled
-        payload = archive.getvalue()
-        return _MAGIC + zlib.crc32(payload).to_bytes(4, "little") + payload
+        return snapshot.pack(arrays, self.info.url)
 
     def restore(self, state: bytes) -> None:
         """See `hwzo.device.EmulatedDevice.restore`. After an error the device is as it was."""
         self._open()
-        head = len(_MAGIC)
-        if not state.startswith(_MAGIC):
-            raise FileError("this is not the state of an emulated crossbar")
-        payload = state[head + 4 :]
-        if zlib.crc32(payload) != int.from_bytes(state[head : head + 4], "little"):
-            raise FileError("the state of the emulated crossbar is damaged: its checksum doesn't fit")
-        try:
-            with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-                arrays: dict[str, Array] = dict(archive)
-            identity = json.loads(arrays["identity"].tobytes())
-            version, url = identity["format"], identity["url"]
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise FileError(f"the state of the emulated crossbar can't be read: {error}") from error
-        if version != FORMAT:
-            raise FileError(f"the state has format {version}, this version of hwzo reads {FORMAT}")
-        if url != self.info.url:
-            raise FileError(f"the state belongs to another device: {url}, this one is {self.info.url}")
+        arrays = snapshot.unpack(state, self.info.url)
         self._theta = arrays["theta"]
         self._latched = arrays["latched"] if len(arrays["latched"]) else None
         self._clock = float(arrays["clock"])
