@@ -1,0 +1,77 @@
+"""One self-contained HTML page about a run: no script, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from hwzo.errors import FileError
+from hwzo.report import curves, drawing, noise, sections, weights
+from hwzo.report.markup import Markup, element, join, markup
+from hwzo.report.material import Material, gather
+from hwzo.train.tensors import write_atomically
+
+
+def write_run_page(run: Path, page: Path) -> None:
+    """Draw the page of the run in a folder, finished or not, without changing the run.
+
+    For an emulated run the emulated device is opened, put back as the last checkpoint kept it, read, and closed;
+    hardware is never touched.
+
+    Args:
+        run: the run's folder.
+        page: the HTML file; what was there before is replaced in one piece.
+
+    Raises:
+        ConfigError: matplotlib is missing; says how to install it.
+        FileError: not a run's folder, a damaged one, or the page can't be written.
+    """
+    drawing.require_matplotlib()
+    if not page.parent.is_dir():
+        raise FileError(f"page {page} can't be written: there is no folder {page.parent}")
+    if page.is_dir():
+        raise FileError(
+            f"page {page} can't be written: it is a folder; name a file in it, such as {page / 'report.html'}"
+        )
+    write_atomically(page, run_page(gather(run)).encode())
+
+
+def run_page(material: Material) -> str:
+    """The page as text."""
+    config = material.run.config
+    title = f"{config.task} on {config.device} ({material.kind}), hwzo"
+    body = (
+        sections.headline(material),
+        sections.results(material),
+        curves.learning_curves(material),
+        noise.noise(material),
+        weights.weights(material),
+        noise.confusion(material),
+        sections.events(material),
+        sections.configuration(material),
+        sections.counting(material),
+    )
+    style = files("hwzo.report").joinpath("page.css").read_text(encoding="utf-8")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>{markup(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+{join(body)}
+{_footer(material)}
+</main>
+</body>
+</html>
+"""
+
+
+def _footer(material: Material) -> Markup:
+    made_by = material.table("versions").get("hwzo", "an unknown version")
+    return element("footer", f"Run {material.run.path}, made by hwzo {made_by}.")
