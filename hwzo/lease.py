@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_runtime_path
 
-from hwzo.device import Device, Update
+from hwzo.device import Device, EmulatedDevice, Update
 from hwzo.errors import DeviceBusyError
 from hwzo.parameters import Array
 from hwzo.probes import Batch, Cost, Probes, Readings
@@ -90,3 +90,24 @@ class LeasedDevice:
             self.device.close()
         finally:
             self.lease.release()
+
+
+class LeasedEmulatedDevice(LeasedDevice):
+    """The same for an `EmulatedDevice`."""
+
+    device: EmulatedDevice
+
+    def __init__(self, device: EmulatedDevice, lease: Lease) -> None:
+        super().__init__(device, lease)
+
+    def snapshot(self) -> bytes:
+        """See `EmulatedDevice.snapshot`."""
+        return self.device.snapshot()
+
+    def restore(self, state: bytes) -> None:
+        """See `EmulatedDevice.restore`."""
+        self.device.restore(state)
+
+    def advance(self, seconds: float) -> None:
+        """See `EmulatedDevice.advance`."""
+        self.device.advance(seconds)

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, runtime_checkable
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 
-from hwzo.device import Device
+from hwzo.device import Device, EmulatedDevice
 from hwzo.errors import ConfigError, DeviceError, HwzoError
-from hwzo.lease import Lease, LeasedDevice
+from hwzo.lease import Lease, LeasedDevice, LeasedEmulatedDevice
 from hwzo.network import Network
 
 GROUP = "hwzo.backends"
@@ -49,14 +49,13 @@ class DeviceURL:
                 key="device",
             )
         scheme, target, query = match.groups()
-        try:
-            pairs = parse_qsl(query or "", keep_blank_values=True, strict_parsing=bool(query))
-        except ValueError:
-            raise ConfigError(
-                f"device URL {url!r}: options must be of the form option=value&option=value", key="device"
-            ) from None
         options: dict[str, str] = {}
-        for key, value in pairs:
+        for pair in query.split("&") if query else ():
+            key, equals, value = (unquote(part) for part in pair.partition("="))  # a + is a +, as in 1e+3
+            if not (key and equals):
+                raise ConfigError(
+                    f"device URL {url!r}: options must be of the form option=value&option=value", key="device"
+                )
             if key in options:
                 raise ConfigError(f"device URL {url!r}: option {key!r} is given twice", key=key)
             options[key] = value
@@ -168,7 +167,7 @@ def connect(
     except BaseException:
         lease.release()
         raise
-    return LeasedDevice(device, lease)
+    return LeasedEmulatedDevice(device, lease) if isinstance(device, EmulatedDevice) else LeasedDevice(device, lease)
 
 
 def listings() -> list[tuple[str, Listing]]:

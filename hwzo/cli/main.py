@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
+from types import FrameType
+from typing import Protocol, cast
 
-import click
 import typer
 
 from hwzo.cli import conformance, devices, doctor, evaluate, replay, report, runs, train
 from hwzo.cli.terminal import emit, say
-from hwzo.errors import HwzoError
+from hwzo.errors import HwzoError, StoppedError
 
 app = typer.Typer(
     name="hwzo",
@@ -24,10 +26,20 @@ for module in (train, evaluate, devices, doctor, replay, report, runs, conforman
     app.command(name=module.NAME)(module.command)
 
 
+class _UsageError(Protocol):
+    def show(self) -> None: ...
+    def format_message(self) -> str: ...
+
+
+# Typer stands on click, or since 0.2x on a copy of it inside itself; this is the base of its errors in either case.
+_CLICK_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; a traceback is shown only with ``--debug``."""
     words = sys.argv[1:] if arguments is None else arguments
     debug, as_json = "--debug" in words, "--json" in words
+    signal.signal(signal.SIGTERM, _terminated)
     words = [word for word in words if word != "--debug"]
     try:
         code = app(words, prog_name="hwzo", standalone_mode=False)
@@ -36,21 +48,26 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             traceback.print_exc()
         _fail(error, str(error), error.exit_code, as_json)
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        if as_json:
-            emit({"error": {"type": "ConfigError", "message": error.format_message(), "exit_code": 2}})
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt) as error:
+    except (typer.Abort, KeyboardInterrupt) as error:
         _fail(error, "interrupted", 130, as_json)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has left; there is nobody to tell
         sys.exit(1)
-    except Exception as error:  # a defect of ours: say so, and keep the traceback for --debug
-        if debug:
+    except Exception as error:
+        if isinstance(error, _CLICK_ERROR):
+            usage = cast(_UsageError, error)
+            usage.show()
+            if as_json:
+                emit({"error": {"type": "ConfigError", "message": usage.format_message(), "exit_code": 2}})
+            sys.exit(2)
+        if debug:  # a defect of ours: say so, and keep the traceback for --debug
             traceback.print_exc()
         text = f"defect in hwzo: {type(error).__name__}: {error} (--debug shows where)"
         _fail(error, text, 1, as_json)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise StoppedError("ended by SIGTERM", number)
 
 
 def _fail(error: BaseException, message: str, code: int, as_json: bool) -> None:

@@ -98,8 +98,9 @@ def _draw(run: Path) -> Path | None:
         return None
     from hwzo.report.page import write_run_page
 
-    page = RunFolder(run).path / "report.html"
-    if not page.is_file():
+    folder = RunFolder(run)
+    page = folder.path / "report.html"
+    if not page.is_file() or page.stat().st_mtime < folder.weights.stat().st_mtime:  # or it is of a shorter run
         write_run_page(run, page)
     return page
 

@@ -49,6 +49,7 @@ class Record:
         rate: learning rate of the step.
         gradient: (n_params,) float32 where it was kept.
         coefficients: as in `Outcome`.
+        progress: share of the budget that was spent before it.
     """
 
     t: int
@@ -58,6 +59,7 @@ class Record:
     rate: float
     gradient: NDArray[np.float32] | None = None
     coefficients: Array | None = None
+    progress: float = 0.0
 
 
 class Method(Protocol):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def train(
-    task: str | Task = "digits",
-    device: str | Device = "crossbar:pcm",
+    task: str | Task | None = None,
+    device: str | Device | None = None,
     *,
     run: str | Path | None = None,
     resume: bool = False,
@@ -27,8 +27,8 @@ def train(
     """Train a device in place.
 
     Args:
-        task: a task's name, or a `Task` of your own.
-        device: a device URL, or an open `Device`, which stays open.
+        task: a task's name, or a `Task` of your own; None: ``"digits"``, or that of the run that is resumed.
+        device: a device URL, or an open `Device`, which stays open; None: ``"crossbar:pcm"``, or likewise.
         run: folder of the run; None: a new one under ``runs/``.
         resume: go on with the run in that folder, if there is one.
         watch: is shown a `Progress` a few times a second.
@@ -45,8 +45,10 @@ def train(
     from hwzo.train.start import start
 
     given = dict(settings)
-    given |= {"task": task} if isinstance(task, str) else {"task": task.name}
-    given |= {"device": device} if isinstance(device, str) else {"device": device.info.url}
+    if task is not None:
+        given["task"] = task if isinstance(task, str) else task.name
+    if device is not None:
+        given["device"] = device if isinstance(device, str) else device.info.url
     return start(
         given,
         config=TrainConfig.build(given),

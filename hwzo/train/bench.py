@@ -28,8 +28,11 @@ class Bench:
 
     def close(self) -> None:
         """Close the device, if it was opened here."""
-        if self.ours:
-            self.device.close()
+        try:
+            if self.ours:
+                self.device.close()
+        finally:
+            self.device.release()
 
 
 def open_bench(config: TrainConfig, task: Task | None, device: Device | None, url: str | None = None) -> Bench:

@@ -44,7 +44,7 @@ class Spent:
     Args:
         evaluations: minibatch loss readings for training and calibration.
         commanded_probes: how many of them had a commanded displacement.
-        cost: what the device counted, validation and test included.
+        cost: what the device counted for them; looks at the validation and test splits are not in it.
         wall_seconds: time on the host's clock, over all sessions of the run.
     """
 

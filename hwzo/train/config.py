@@ -143,6 +143,7 @@ def read_toml(path: Path) -> dict[str, object]:
 def _value(text: str) -> object:
     """A value as TOML would read it; bare words are strings."""
     try:
-        return tomlkit.parse(f"x = {text}").unwrap()["x"]
+        value: object = tomlkit.parse(f"x = {text}").unwrap()["x"]
     except TOMLKitError:
         return text
+    return value if isinstance(value, (bool, int, float, str)) else text  # 1024-10-10 is layers here, not a date

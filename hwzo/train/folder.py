@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,6 +92,23 @@ class RunFolder:
             self._lease.release()
             self._lease = None
 
+    @property
+    def foreign(self) -> list[str]:
+        """Names in the folder that no start of a run leaves there."""
+        names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
+        ours = (LOCK, f"{LOCK}.holder", "checkpoints", "run.toml", ".run.toml.part")
+        return [name for name in names if name not in ours and not name.startswith("journal.sqlite")]
+
+    def discard(self) -> None:
+        """Remove what a start left that came to nothing, and the folder, if that was all there was in it."""
+        with contextlib.suppress(OSError):
+            for path in (*self.path.glob("journal.sqlite*"), *self.checkpoints.glob(".*.part")):
+                path.unlink()
+            for name in ("run.toml", ".run.toml.part", f"{LOCK}.holder", LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            self.checkpoints.rmdir()
+            self.path.rmdir()
+
     def describe(self, config: TrainConfig, about: Mapping[str, Mapping[str, object]]) -> None:
         """Write run.toml: the resolved configuration, and tables about versions, device, task and method."""
         document = {"format": FORMAT, "config": config.model_dump(exclude_none=True), **about}
@@ -138,6 +156,8 @@ class RunFolder:
     def keep(self, checkpoint: Checkpoint) -> None:
         """Save a checkpoint, and remove those that are no longer needed: all but the first and the last few."""
         checkpoint.save(self.checkpoints)
+        for part in self.checkpoints.glob(".*.part"):  # of a save that was killed
+            part.unlink()
         for old in checkpoints(self.checkpoints)[1:-KEPT]:
             old.unlink()
 

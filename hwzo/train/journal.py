@@ -2,17 +2,21 @@
 
 A step's intent is durable before the device sees it. Its outcome becomes durable together with the next intent, in one
 transaction, so that a step costs one commit; a kill between the two loses at most the step in flight. Arrays are stored
-as little-endian blobs: losses, scales and coefficients float64, counters int64, gradients float32.
+as little-endian blobs: losses, scales and coefficients float64, counters int64, gradients float32. Each finished step
+carries a CRC-32 of its row, since SQLite itself does not notice a flipped bit in a value.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+import struct
 import time
-from collections.abc import Generator, Iterator
+import zlib
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +31,20 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE steps (
     t INTEGER PRIMARY KEY,
     done INTEGER NOT NULL,
-    evaluations INTEGER, commanded INTEGER, rate REAL, loss REAL,
-    losses BLOB, counters BLOB, scales BLOB, coefficients BLOB, gradient BLOB,
+    evaluations INTEGER, commanded INTEGER, rate REAL, progress REAL, loss REAL,
     reads INTEGER, cell_writes INTEGER, bytes INTEGER, device_seconds REAL, joules REAL,
-    time REAL NOT NULL
+    losses BLOB, counters BLOB, scales BLOB, coefficients BLOB, gradient BLOB,
+    crc32 INTEGER, time REAL NOT NULL
 );
 CREATE TABLE validations (
     t INTEGER PRIMARY KEY, evaluations INTEGER, cell_writes INTEGER, loss REAL, accuracy REAL, samples INTEGER
 );
 CREATE TABLE events (time REAL NOT NULL, t INTEGER, kind TEXT NOT NULL, detail TEXT NOT NULL);
 """
-_OUTCOME = f"INSERT OR REPLACE INTO steps VALUES ({', '.join('?' * 17)})"
+_NUMBERS = struct.Struct("<qqqdddqqqdd")  # t, then evaluations to joules
+_OUTCOME = f"INSERT OR REPLACE INTO steps VALUES ({', '.join('?' * 19)})"
 _INTENT = "INSERT OR REPLACE INTO steps (t, done, time) VALUES (?, 0, ?)"
-_BOTH = f"{_OUTCOME}, (?, 0{', NULL' * 14}, ?)"
+_BOTH = f"{_OUTCOME}, (?, 0{', NULL' * 16}, ?)"
 
 
 @dataclass(frozen=True)
@@ -98,29 +103,37 @@ class Journal:
             else:  # one statement, hence one transaction, for both: half the time of two
                 self._db.execute(_BOTH, (*outcome, t, time.time()))
 
-    def record(self, t: int, outcome: Outcome, cost: Cost, *, keep_gradient: bool) -> None:
+    def record(self, t: int, outcome: Outcome, cost: Cost, progress: float, *, keep_gradient: bool) -> None:
         """Say what came of step t; durable with the next intent or ``commit``."""
         seen = outcome.evidence
         gradient = outcome.gradient if keep_gradient else None
-        self._outcome = (
-            t,
-            1,
+        numbers = (
             len(seen.losses),
             seen.commanded,
             outcome.rate,
+            progress,
             float(seen.losses.sum()) / len(seen.losses),
-            seen.losses.tobytes(),
-            seen.counters.tobytes(),
-            seen.scales.tobytes(),
-            None if outcome.coefficients is None else outcome.coefficients.tobytes(),
-            None if gradient is None else gradient.tobytes(),
             cost.reads,
             cost.cell_writes,
             cost.bytes,
             cost.device_seconds,
             cost.joules,
-            time.time(),
         )
+        blobs = (
+            seen.losses.tobytes(),
+            seen.counters.tobytes(),
+            seen.scales.tobytes(),
+            None if outcome.coefficients is None else outcome.coefficients.tobytes(),
+            None if gradient is None else gradient.tobytes(),
+        )
+        self._outcome = (t, 1, *numbers, *blobs, _crc32(t, numbers, blobs), time.time())
+
+    def forget(self, start: int) -> None:
+        """Drop all steps and looks from step ``start`` on; durable at once."""
+        self._outcome = None
+        with self._explained():
+            for table in ("steps", "validations"):
+                self._db.execute(f"DELETE FROM {table} WHERE t >= ?", (start,))
 
     def validated(self, validation: Validation) -> None:
         """Keep a look at the validation split, and all before it; durable at once."""
@@ -158,31 +171,59 @@ class Journal:
         row = self._one("SELECT max(t) FROM steps WHERE done = 1", ())
         return row[0] if row is not None and isinstance(row[0], int) else None
 
-    def records(self, start: int = 0, stop: int | None = None) -> Iterator[Record]:
-        """Finished steps from start up to, not including, stop."""
-        query = """SELECT t, losses, counters, scales, rate, gradient, coefficients FROM steps
-        WHERE done = 1 AND t >= ? AND t < ? ORDER BY t"""
+    def check(self) -> None:
+        """Look whether the file is whole, before it is relied on.
+
+        Raises:
+            FileError: it isn't; names the last good step.
+        """
         with self._explained():
-            for t, losses, counters, scales, rate, gradient, coefficients in self._db.execute(
-                query, (start, 2**62 if stop is None else stop)
-            ):
+            found = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            if found != ("ok",):
+                raise sqlite3.DatabaseError(str(found[0]) if found else "it can't be checked")
+            for _ in self._rows(0, None):
+                pass
+
+    def records(self, start: int = 0, stop: int | None = None) -> Iterator[Record]:
+        """Finished steps from start up to, not including, stop.
+
+        Raises:
+            FileError: a step is damaged; names the last good one.
+        """
+        with self._explained():
+            for t, numbers, blobs in self._rows(start, stop):
+                losses, counters, scales, coefficients, gradient = blobs
                 yield Record(
                     t,
                     np.frombuffer(losses, "<f8"),
                     np.frombuffer(counters, "<i8"),
                     np.frombuffer(scales, "<f8"),
-                    rate,
+                    numbers[2],
                     None if gradient is None else np.frombuffer(gradient, "<f4"),
                     None if coefficients is None else np.frombuffer(coefficients, "<f8"),
+                    numbers[3],
                 )
 
     def costs(self, start: int = 0) -> Iterator[tuple[int, int, Cost]]:
         """(evaluations, commanded probes, cost) of finished steps from start."""
-        query = """SELECT evaluations, commanded, reads, cell_writes, bytes, device_seconds, joules FROM steps
-        WHERE done = 1 AND t >= ? ORDER BY t"""
         with self._explained():
-            for evaluations, commanded, *cost in self._db.execute(query, (start,)):
-                yield evaluations, commanded, Cost(*cost)
+            for _, numbers, _ in self._rows(start, None):
+                yield numbers[0], numbers[1], Cost(*numbers[5:])
+
+    def _rows(self, start: int, stop: int | None) -> Iterator[tuple[int, tuple[Any, ...], tuple[Any, ...]]]:
+        """(t, numbers, blobs) of finished steps, each checked against its CRC-32."""
+        query = """SELECT t, evaluations, commanded, rate, progress, loss, reads, cell_writes, bytes, device_seconds,
+        joules, losses, counters, scales, coefficients, gradient, crc32
+        FROM steps WHERE done = 1 AND t >= ? AND t < ? ORDER BY t"""
+        for t, *row, crc in self._db.execute(query, (start, 2**62 if stop is None else stop)):
+            numbers, blobs = tuple(row[:10]), tuple(row[10:])
+            try:
+                whole = crc == _crc32(t, numbers, blobs)
+            except (TypeError, struct.error):  # not even the types are right
+                whole = False
+            if not whole:
+                raise sqlite3.DatabaseError(f"the checksum of step {t} does not fit")
+            yield t, numbers, blobs
 
     def curve(self) -> dict[str, NDArray[np.float64]]:
         """Per finished step: t, loss, evaluations, cell_writes, device_seconds, joules, the last four added up."""
@@ -218,7 +259,9 @@ class Journal:
     def _explained(self) -> Generator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except FileError:
+            raise
+        except (sqlite3.Error, TypeError, ValueError) as error:  # the latter two: columns that don't hold numbers
             text = str(error)
             db = getattr(self, "_db", None)
             if db is not None and db.in_transaction:
@@ -227,5 +270,20 @@ class Journal:
             if "full" in text or "disk I/O" in text:
                 message = f"journal {self.path} could not be written: {text}; make room, then go on with --resume"
             else:
-                message = f"journal {self.path} is damaged or can't be used: {text}"
+                message = f"journal {self.path} is damaged or can't be used: {text}; {self._last_good()}"
             raise FileError(message) from error
+
+    def _last_good(self) -> str:
+        """How far a damaged journal can be read, for the message."""
+        last: int | None = None
+        with contextlib.suppress(sqlite3.Error, AttributeError):  # AttributeError: it couldn't even be opened
+            for t, _, _ in self._rows(0, None):
+                last = t
+        return "no step in it can be read" if last is None else f"its last good step is {last}"
+
+
+def _crc32(t: int, numbers: Sequence[Any], blobs: Sequence[bytes | None]) -> int:
+    crc = zlib.crc32(_NUMBERS.pack(t, *numbers))
+    for blob in blobs:
+        crc = zlib.crc32(blob or b"", crc)
+    return crc

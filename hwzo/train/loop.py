@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from types import FrameType
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
-from hwzo.errors import CapabilityError, HwzoError, StoppedError
-from hwzo.methods.method import Method
+from hwzo.errors import FileError, HwzoError, StoppedError
+from hwzo.methods.method import Method, Record
 from hwzo.network import accuracy
 from hwzo.parameters import parameters_crc32
 from hwzo.probes import Batch, Probes
@@ -65,7 +64,7 @@ class Loop:
         device: guarded; holds ``at.theta`` when the loop starts.
         method: how.
         at: where the run stands.
-        rerun: losses of steps that the journal already has, by step, which a rerun must give again.
+        rerun: steps that the journal already has, by number, which a rerun must give again.
         watch: is shown the progress.
     """
 
@@ -76,7 +75,7 @@ class Loop:
     device: GuardedDevice
     method: Method
     at: Checkpoint
-    rerun: dict[int, bytes]
+    rerun: dict[int, Record]
     watch: Watch | None = None
 
     def run(self) -> Result:
@@ -86,7 +85,7 @@ class Loop:
             StoppedError: Ctrl-C or SIGTERM; the step in flight was finished, the run can go on.
             HwzoError: device, disk or verification failed; the journal is whole.
         """
-        with threadpool_limits(1), _signals() as stop:  # one BLAS thread: the same bytes on any machine load
+        with _signals() as stop:
             try:
                 stopped = self._train(stop)
                 self._save()
@@ -110,11 +109,10 @@ class Loop:
         Validation looks are taken as in the run itself, since they touch the device too.
         """
         budget, sampler = self.budget, self.sampler()
-        with threadpool_limits(1):
-            self._look_first(keep=False)
-            while self.at.t < t:
-                self._step(sampler.at(self.at.t), budget, keep=False)
-                self._validate_if_due(keep=False)
+        self._look_first(keep=False)
+        while self.at.t < t:
+            self._step(sampler.at(self.at.t), budget, keep=False)
+            self._validate_if_due(keep=False)
         return self.at
 
     @property
@@ -156,23 +154,30 @@ class Loop:
         return stop[0]
 
     def _step(self, batch: Batch, budget: Budget, *, keep: bool) -> float:
-        at, before = self.at, self.device.cost
-        if keep:
+        at, before, known = self.at, self.device.cost, self.rerun.pop(self.at.t, None)
+        if keep and known is None:
             self.journal.intend(at.t)
-        outcome = self.method.step(self.device, at.theta, at.state, batch, at.t, budget.progress(at.spent))
-        after, seen = self.device.cost, outcome.evidence
-        cost = after - before
-        if keep:
+        # A budget in seconds, or one that was raised, would give a rerun another progress than the first time.
+        progress = budget.progress(at.spent) if known is None else known.progress
+        outcome = self.method.step(self.device, at.theta, at.state, batch, at.t, progress)
+        seen, cost = outcome.evidence, self.device.cost - before
+        if known is not None and not np.array_equal(known.losses, seen.losses):
+            self._rerun_differs(keep=keep)
+            known = None
+        if keep and known is None:
             vectors = not (self.method.regenerable or self.device.capabilities.snapshot)
-            self.journal.record(at.t, outcome, cost, keep_gradient=vectors)
-            if self.rerun and (known := self.rerun.pop(at.t, None)) is not None and known != seen.losses.tobytes():
-                self.rerun.clear()
-                self.journal.event(
-                    at.t, "rerun differs", "this step's losses are not those of the first time: other library versions?"
-                )
+            self.journal.record(at.t, outcome, cost, progress, keep_gradient=vectors)
         at.spent.add(len(seen.losses), seen.commanded, cost)
         at.t, at.theta, at.state = at.t + 1, outcome.theta, outcome.state
         return float(seen.losses[0])
+
+    def _rerun_differs(self, *, keep: bool) -> None:
+        text = f"step {self.at.t} came out otherwise when it was rerun: other library versions, or another machine?"
+        if not keep:
+            raise FileError(f"{self.folder.path}: {text}")
+        self.rerun.clear()
+        self.journal.forget(self.at.t)  # what follows replaces it
+        self.journal.event(self.at.t, "rerun differs", text)
 
     def _look_first(self, *, keep: bool) -> None:
         self._previous_evaluations = self.at.spent.evaluations
@@ -257,15 +262,6 @@ class Loop:
         )
         self.journal.remember("result", result.model_dump_json())
         return result
-
-    def check_target(self) -> None:
-        """Refuse an explicit target on a device that can't show an accuracy.
-
-        Raises:
-            CapabilityError: the device gives a loss only.
-        """
-        if self.config.target is not None and not self.device.capabilities.reads_back("outputs"):
-            raise CapabilityError(f"target = {self.config.target}: {self.device.info} gives a loss only, no accuracy")
 
 
 @contextmanager

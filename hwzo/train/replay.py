@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from hwzo.data.task import Task
 from hwzo.device import Device
@@ -57,50 +58,56 @@ def replay(
         FileError: the run is damaged.
     """
     folder = RunFolder(Path(path))
-    config, url = folder.config(), folder.device_url()
     journal = Journal(folder.journal)
     try:
-        last = journal.last_done()
-        taken = 0 if last is None else last + 1
-        wanted = taken if step is None else step
-        if not 0 <= wanted <= taken:
-            raise ConfigError(f"step = {wanted}: run {path} has steps 0 to {taken}", key="step")
-        at, _ = folder.latest(wanted)
-        bench = open_bench(config, task, device, url)
-        try:
-            guard = bench.device
-            start = Start(guard, at.theta, first_batch(config, bench.task), key_of(config), dict(at.measured))
-            method = method_named(config.method).build(config.settings, start)
-            theta: Array
-            how: How
-            if method.regenerable or guard.emulation is None:
-                how = "seeds and losses" if method.regenerable else "stored step vectors"
-                theta, state = at.theta, at.state
-                count = 0
-                for record in journal.records(at.t, wanted):
-                    theta, state = method.replay(theta, state, record)
-                    count += 1
-                if count != wanted - at.t:
-                    raise FileError(
-                        f"journal {folder.journal} lacks {wanted - at.t - count} steps before step {wanted}"
-                    )
-            else:
-                how = "rerun on the emulated device"
-                guard.emulation.restore(at.snapshot)
-                theta = Loop(config, folder, journal, bench.task, guard, method, at, {}).train_to(wanted).theta
-            network = guard.capabilities.network
-            weights = Weights(
-                theta,
-                guard.parameters,
-                config.task,
-                network.label if network else "",
-                network.activation if network else "",
-                float(np.max(guard.parameters.upper)) if network else None,
-                guard.info.url,
-                guard.info.emulated,
-            )
-            return Replay(str(path), wanted, weights, how, parameters_crc32(theta))
-        finally:
-            bench.close()
+        with threadpool_limits(1):  # as in the run itself
+            return _replayed(folder, journal, step, task, device)
     finally:
         journal.close()
+
+
+def _replayed(
+    folder: RunFolder, journal: Journal, step: int | None, task: Task | None, device: Device | None
+) -> Replay:
+    config, url = folder.config(), folder.device_url()
+    last = journal.last_done()
+    taken = 0 if last is None else last + 1
+    wanted = taken if step is None else step
+    if not 0 <= wanted <= taken:
+        raise ConfigError(f"step = {wanted}: run {folder.path} has steps 0 to {taken}", key="step")
+    at, _ = folder.latest(wanted)
+    bench = open_bench(config, task, device, url)
+    try:
+        guard = bench.device
+        start = Start(guard, at.theta, first_batch(config, bench.task), key_of(config), dict(at.measured))
+        method = method_named(config.method).build(config.settings, start)
+        theta: Array
+        how: How
+        if method.regenerable or guard.emulation is None:
+            how = "seeds and losses" if method.regenerable else "stored step vectors"
+            theta, state = at.theta, at.state
+            count = 0
+            for record in journal.records(at.t, wanted):
+                theta, state = method.replay(theta, state, record)
+                count += 1
+            if count != wanted - at.t:
+                raise FileError(f"journal {folder.journal} lacks {wanted - at.t - count} steps before step {wanted}")
+        else:
+            how = "rerun on the emulated device"
+            guard.emulation.restore(at.snapshot)
+            known = {record.t: record for record in journal.records(at.t, wanted)}
+            theta = Loop(config, folder, journal, bench.task, guard, method, at, known).train_to(wanted).theta
+        network = guard.capabilities.network
+        weights = Weights(
+            theta,
+            guard.parameters,
+            config.task,
+            network.label if network else "",
+            network.activation if network else "",
+            float(np.max(guard.parameters.upper)) if network else None,
+            guard.info.url,
+            guard.info.emulated,
+        )
+        return Replay(str(folder.path), wanted, weights, how, parameters_crc32(theta))
+    finally:
+        bench.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hwzo.errors import FileError
 from hwzo.methods.settings import Exploration
 
 
@@ -36,6 +39,18 @@ class Result(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def recalled(cls, text: str, path: Path) -> Result:
+        """From what the run in ``path`` remembers of it.
+
+        Raises:
+            FileError: that is damaged.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise FileError(f"the result that run {path} keeps in its journal is damaged: {error}") from error
 
     run: str
     device: str

@@ -67,7 +67,7 @@ def load_run(path: str | Path) -> Run:
             folder.path,
             config,
             description,
-            None if result is None else Result.model_validate_json(result),
+            None if result is None else Result.recalled(result, folder.path),
             journal.curve(),
             tuple(journal.validations()),
             tuple(journal.events()),

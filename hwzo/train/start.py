@@ -8,11 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from hwzo.data.task import Task
 from hwzo.device import Device
-from hwzo.errors import ConfigError
-from hwzo.methods.method import Method, Start
+from hwzo.errors import CapabilityError, ConfigError, FileError
+from hwzo.methods.method import Method, Record, Start
 from hwzo.methods.registry import method_named
 from hwzo.train.bench import Bench, first_batch, key_of, open_bench
 from hwzo.train.budget import Budget, Spent
@@ -20,7 +21,7 @@ from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
-from hwzo.train.loop import Loop, Watch
+from hwzo.train.loop import DEFAULT_TARGET, Loop, Watch
 from hwzo.train.result import Result
 
 Say = Callable[[str], None]
@@ -56,10 +57,13 @@ def start(
     folder = _folder(run, config, resume=resume)
     folder.lock()
     try:
-        if resume and folder.started:
-            return _resume(folder, given, task, device, watch, say)
-        return _begin(folder, config, task, device, watch, say)
+        with threadpool_limits(1):  # one BLAS thread: the same bytes on any machine load
+            if resume and folder.started:
+                return _resume(folder, given, task, device, watch, say)
+            return _begin(folder, config, task, device, watch, say)
     finally:
+        if not folder.started:
+            folder.discard()
         folder.unlock()
 
 
@@ -71,20 +75,17 @@ def _folder(run: Path | None, config: TrainConfig, *, resume: bool) -> RunFolder
     folder = RunFolder(run)
     if run.exists() and not run.is_dir():
         raise ConfigError(f"run = {str(run)!r} is a file, not a folder", key="run")
-    present = {path.name for path in run.iterdir()} if run.exists() else set[str]()
-    ours = {
-        ".lock",
-        ".lock.holder",
-        "checkpoints",
-        "run.toml",
-        "journal.sqlite",
-        "journal.sqlite-wal",
-        "journal.sqlite-shm",
-    }
-    if present - {".lock", ".lock.holder"} and not resume:
-        raise ConfigError(f"run = {str(run)!r} isn't empty; go on with --resume, or name another folder", key="run")
-    if present and not folder.started and not present <= ours:
-        raise ConfigError(f"run = {str(run)!r} holds something that is not a run; name another folder", key="run")
+    if folder.started:
+        if not resume:
+            folder.lock()  # if it is still going on, that is what the user should hear
+            folder.unlock()
+            raise ConfigError(f"run = {str(run)!r} holds a run; go on with --resume, or name another folder", key="run")
+    elif folder.foreign:
+        raise ConfigError(
+            f"run = {str(run)!r} holds something that is not a run ({', '.join(folder.foreign[:3])}); name another "
+            "folder",
+            key="run",
+        )
     return folder
 
 
@@ -103,6 +104,10 @@ def _begin(
                 "batch": config.batch or min(BATCH, len(bench.task.train)),
             }
         )
+        if config.target is not None and not guard.capabilities.reads_back("outputs"):
+            raise CapabilityError(
+                f"target = {config.target}: {guard.info} gives a loss only, no accuracy; leave the target out"
+            )
         theta = guard.parameters.initial(np.random.default_rng(np.random.SeedSequence([config.seed, 3])))
         guard.program(theta)
         begin = Start(guard, theta, first_batch(config, bench.task), key_of(config))
@@ -119,7 +124,6 @@ def _begin(
             say(f"run {folder.path}: {bench.task.name} on {guard.info}")
             say(f"exploration {method.exploration}: {method.reason}")
             loop = Loop(config, folder, journal, bench.task, guard, method, at, {}, watch)
-            loop.check_target()
             return loop.run()
         finally:
             journal.close()
@@ -137,16 +141,17 @@ def _resume(
 ) -> Result:
     stored = folder.config()
     config = _agreed(stored, given, folder.path)
-    journal = Journal(folder.journal)
+    at, damaged = folder.latest()
+    for text in damaged:
+        say(f"{text}; going on from step {at.t}")
+    journal = _journal(folder, at)
     try:
         finished = journal.recall("result")
-        at, damaged = folder.latest()
         for text in damaged:
-            say(f"{text}; going on from step {at.t}")
             journal.event(at.t, "damaged checkpoint", text)
-        if finished is not None and not _more(stored, config):
+        if finished is not None and config == stored:
             say(f"run {folder.path} is finished; this is its result again")
-            return Result.model_validate_json(finished)
+            return Result.recalled(finished, folder.path)
         bench = open_bench(config, task, device, folder.device_url())
         try:
             loop = _continued(folder, config, journal, bench, at, watch, say)
@@ -157,6 +162,23 @@ def _resume(
             bench.close()
     finally:
         journal.close()
+
+
+def _journal(folder: RunFolder, at: Checkpoint) -> Journal:
+    """The run's journal, checked; a new one, if somebody moved the damaged one away."""
+    try:
+        journal = Journal(folder.journal, create=not folder.journal.exists())
+        try:
+            journal.check()
+        except FileError:
+            journal.close()
+            raise
+        return journal
+    except FileError as error:
+        raise FileError(
+            f"{error}; the checkpoint of step {at.t} is whole: move {folder.journal.name}* out of the folder, and "
+            "--resume goes on from it"
+        ) from error
 
 
 def _continued(
@@ -178,20 +200,28 @@ def _continued(
     method = method_named(config.method).build(
         config.settings, Start(guard, at.theta, batch, key_of(config), dict(at.measured))
     )
-    last = journal.last_done()
-    rerun: dict[int, bytes] = {}
+    rerun: dict[int, Record] = {}
     if guard.emulation is not None:
         guard.emulation.restore(at.snapshot)
-        rerun = {record.t: record.losses.tobytes() for record in journal.records(at.t)}
+        rerun = {record.t: record for record in journal.records(at.t)}
         say(f"going on from step {at.t}; {len(rerun)} steps after it are rerun and compared with the journal")
     else:
-        for record in journal.records(at.t):
-            at.theta, at.state = method.replay(at.theta, at.state, record)
         for evaluations, commanded, cost in journal.costs(at.t):
             at.spent.add(evaluations, commanded, cost)
-        at.t = at.t if last is None else max(at.t, last + 1)
+        for record in journal.records(at.t):
+            at.theta, at.state = method.replay(at.theta, at.state, record)
+            at.t = record.t + 1
+        for look in journal.validations():
+            at.validation_loss, at.validation_accuracy = look.loss, look.accuracy
+            if (
+                at.evaluations_to_target is None
+                and look.accuracy is not None
+                and look.accuracy >= (config.target or DEFAULT_TARGET)
+            ):
+                at.evaluations_to_target = look.evaluations
         guard.program(at.theta)  # its cells may have moved since; what is programmed is counted
         at.spent.add(0, 0, guard.cost)
+        folder.keep(at)
         say(f"going on from step {at.t}, rebuilt from the journal and programmed again")
     journal.event(at.t, "resumed", f"{len(rerun)} steps to rerun")
     return Loop(config, folder, journal, bench.task, guard, method, at, rerun, watch)
@@ -206,14 +236,18 @@ def _agreed(stored: TrainConfig, given: Mapping[str, object], path: Path) -> Tra
                 f"{key} = {value!r} differs from run {path}, which has {before!r}; leave it out, or start a new run",
                 key=key,
             )
-    budget = given.get("budget")
-    return stored if budget is None else TrainConfig.build({**stored.model_dump(exclude_none=True), "budget": budget})
-
-
-def _more(stored: TrainConfig, config: TrainConfig) -> bool:
-    """True if the new budget allows more than the stored one, in any of its units."""
-    old, new = Budget.parse(stored.budget or "1 s"), Budget.parse(config.budget or "1 s")
-    return old.limits != new.limits and all(limit >= old.limits.get(unit, 0) for unit, limit in new.limits.items())
+    if given.get("budget") is None:
+        return stored
+    config = TrainConfig.build({**stored.model_dump(exclude_none=True), "budget": given["budget"]})
+    old, new = (Budget.parse(each.budget or "1 evaluation").limits for each in (stored, config))
+    if new == old:
+        return stored
+    if any(limit < old.get(unit, 0) for unit, limit in new.items()):
+        raise ConfigError(
+            f"budget = {config.budget!r} is less than the {stored.budget!r} of run {path}; a larger one continues it",
+            key="budget",
+        )
+    return config
 
 
 def _about(bench: Bench, method: Method, measured: Mapping[str, float]) -> dict[str, Mapping[str, object]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import zlib
@@ -26,7 +28,8 @@ def write_tensors(path: Path, tensors: Tensors, *, format: int, about: Mapping[s
         FileError: not writable.
     """
     solid = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    metadata = {"format": str(format), "crc32": str(_crc32(solid)), "hwzo": json.dumps(about)}
+    text = json.dumps(about)
+    metadata = {"format": str(format), "crc32": str(_crc32(solid, text)), "hwzo": text}
     write_atomically(path, save(solid, metadata))
 
 
@@ -44,15 +47,20 @@ def read_tensors(path: Path, what: str, *, format: int) -> tuple[dict[str, NDArr
     try:
         with safe_open(path, framework="numpy") as file:  # pyright: ignore[reportUnknownVariableType]
             metadata = cast("dict[str, str]", file.metadata() or {})
+            if "hwzo" not in metadata:
+                raise FileError(
+                    f"{path} is a safetensors file, but was not written by hwzo: its description is missing"
+                )
+            found = metadata.get("format")
+            if found != str(format):
+                raise FileError(f"{what} {path} has format {found}, this version reads format {format}")
             names = cast("list[str]", file.keys())
             tensors: dict[str, NDArray[Any]] = {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError) as error:
+    except FileError:
+        raise
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise FileError(f"{what} {path} is missing or damaged: {error}") from error
-    if "hwzo" not in metadata:
-        raise FileError(f"{path} is a safetensors file, but was not written by hwzo: its description is missing")
-    if metadata.get("format") != str(format):
-        raise FileError(f"{what} {path} has format {metadata.get('format')}, this version reads format {format}")
-    if metadata.get("crc32") != str(_crc32(tensors)):
+    if metadata.get("crc32") != str(_crc32(tensors, metadata["hwzo"])):
         raise FileError(f"{what} {path} is damaged: its checksum does not fit")
     try:
         return tensors, dict(json.loads(metadata["hwzo"]))
@@ -60,10 +68,11 @@ def read_tensors(path: Path, what: str, *, format: int) -> tuple[dict[str, NDArr
         raise FileError(f"{what} {path} is damaged: {error}") from error
 
 
-def _crc32(tensors: Tensors) -> int:
-    crc = 0
+def _crc32(tensors: Tensors, about: str) -> int:
+    crc = zlib.crc32(about.encode())
     for name in sorted(tensors):
-        crc = zlib.crc32(tensors[name].tobytes(), zlib.crc32(name.encode(), crc))
+        array = tensors[name]
+        crc = zlib.crc32(array.tobytes(), zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), crc))
     return crc
 
 
@@ -81,6 +90,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise FileError(f"{path} could not be written: {reason}; make room, then go on with --resume") from error
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        hint = "; make room, then go on with --resume" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise FileError(f"{path} could not be written: {error.strerror or error}{hint}") from error
