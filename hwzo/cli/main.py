@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import traceback
 from types import FrameType
 from typing import Protocol, cast
@@ -39,7 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; a traceback is shown only with ``--debug``."""
     words = sys.argv[1:] if arguments is None else arguments
     debug, as_json = "--debug" in words, "--json" in words
-    signal.signal(signal.SIGTERM, _terminated)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     words = [word for word in words if word != "--debug"]
     try:
         code = app(words, prog_name="hwzo", standalone_mode=False)

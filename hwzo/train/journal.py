@@ -181,8 +181,11 @@ class Journal:
             found = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if found != ("ok",):
                 raise sqlite3.DatabaseError(str(found[0]) if found else "it can't be checked")
-            for _ in self._rows(0, None):
-                pass
+            previous: int | None = None
+            for t, _, _ in self._rows(0, None):
+                if previous is not None and t != previous + 1:
+                    raise sqlite3.DatabaseError(f"step {previous + 1} is missing")
+                previous = t
 
     def records(self, start: int = 0, stop: int | None = None) -> Iterator[Record]:
         """Finished steps from start up to, not including, stop.
@@ -191,7 +194,11 @@ class Journal:
             FileError: a step is damaged; names the last good one.
         """
         with self._explained():
+            wanted = start
             for t, numbers, blobs in self._rows(start, stop):
+                if t != wanted:
+                    raise sqlite3.DatabaseError(f"step {wanted} is missing")
+                wanted = t + 1
                 losses, counters, scales, coefficients, gradient = blobs
                 yield Record(
                     t,
@@ -278,6 +285,8 @@ class Journal:
         last: int | None = None
         with contextlib.suppress(sqlite3.Error, AttributeError):  # AttributeError: it couldn't even be opened
             for t, _, _ in self._rows(0, None):
+                if last is not None and t != last + 1:
+                    break
                 last = t
         return "no step in it can be read" if last is None else f"its last good step is {last}"
 
