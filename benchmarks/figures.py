@@ -31,6 +31,7 @@ class Case:
     device: str
     settings: dict[str, object]
     seeds: int | None = None
+    goal: float = 0.95  # validation accuracy; for squared error, a mean squared error to be below
 
 
 FLOAT = "crossbar:ideal?dac_bits=0&adc_bits=0"
@@ -46,8 +47,8 @@ CASES = (
     ),
     Case("block, ideal device", "test >= .958", "digits", "crossbar:ideal", {"method": "block"}),
     Case("spsa, ideal device", "test >= .948", "digits", "crossbar:ideal", {"method": "spsa"}),
-    Case("xor by its own noise", "8 of 10 solve", "xor", "crossbar:pcm", {}, 10),
-    Case("nist7x7 by its own noise", "90% reached", "nist7x7", "crossbar:pcm", {}),
+    Case("xor, pcm, by its own noise", "8 of 10 solve (MSE < .04)", "xor", "crossbar:pcm", {}, 10, 0.04),
+    Case("nist7x7, pcm, by its own noise", "90% reached", "nist7x7", "crossbar:pcm", {}, goal=0.90),
 )
 
 
@@ -69,34 +70,53 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))
     else:
-        print("| case (emulated) | bar | test accuracy | 95% validation after | commanded probes | training | n |")
+        print(
+            "| case (emulated) | bar | test accuracy | validation goal: evaluations, median | commanded | training | n |"
+        )
         print("| --- | --- | --- | --- | --- | --- | --- |")
         print("\n".join(line(row) for row in rows))
 
 
-def run(case: Case, seed: int) -> Result:
+@dataclass(frozen=True)
+class Outcome:
+    """One run: its result, and after how many evaluations the goal was first met on validation, if it was."""
+
+    result: Result
+    to_goal: int | None
+
+
+def run(case: Case, seed: int) -> Outcome:
     """One run in a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
-        return hwzo.train(case.task, case.device, run=Path(folder) / "run", seed=seed, **case.settings)
+        result = hwzo.train(case.task, case.device, run=Path(folder) / "run", seed=seed, **case.settings)
+        looks = hwzo.load_run(result.run).validations
+        if case.goal < 0.5:  # solved is solved at the end, on the mean of many noisy reads
+            solved = hwzo.evaluate(result.run, repeats=50).loss < case.goal
+            met = [look.evaluations for look in looks if solved and look.loss < case.goal]
+        else:
+            met = [look.evaluations for look in looks if (look.accuracy or 0.0) >= case.goal]
+        return Outcome(result, met[0] if met else None)
 
 
-def summary(case: Case, results: list[Result]) -> dict[str, object]:
+def summary(case: Case, outcomes: list[Outcome]) -> dict[str, object]:
     """Mean and standard error over the seeds."""
-    accuracies = [r.test_accuracy for r in results if r.test_accuracy is not None]
-    reached = sorted(r.evaluations_to_target or sys.maxsize for r in results)
+    results = [outcome.result for outcome in outcomes]
+    accuracies = [result.test_accuracy or 0.0 for result in results]
+    met = sorted(sys.maxsize if outcome.to_goal is None else outcome.to_goal for outcome in outcomes)
     n = len(results)
-    median = statistics.median_low(reached)
+    median = statistics.median_low(met)
     return {
         "case": case.name,
         "method": results[0].exploration,
         "bar": case.bar,
+        "goal": f"MSE < {case.goal:g}" if case.goal < 0.5 else f"{case.goal:.0%}",
         "test_accuracy": statistics.fmean(accuracies),
         "spread": statistics.stdev(accuracies) / n**0.5 if n > 1 else None,
-        "evaluations_to_95": None if median == sys.maxsize else median,
-        "reached": sum(value != sys.maxsize for value in reached),
+        "evaluations_to_goal": None if median == sys.maxsize else median,
+        "reached": sum(value != sys.maxsize for value in met),
         "evaluations": results[0].evaluations,
-        "commanded_probes": max(r.commanded_probes for r in results),
-        "wall_seconds": statistics.median(r.wall_seconds for r in results),
+        "commanded_probes": max(result.commanded_probes for result in results),
+        "wall_seconds": statistics.median(result.wall_seconds for result in results),
         "n": n,
     }
 
@@ -104,10 +124,10 @@ def summary(case: Case, results: list[Result]) -> dict[str, object]:
 def line(row: dict[str, object]) -> str:
     """A row in Markdown."""
     spread = "" if row["spread"] is None else f" +- {row['spread']:.4f}"
-    to = "-" if row["evaluations_to_95"] is None else f"{row['evaluations_to_95']:,}"
+    to = "-" if row["evaluations_to_goal"] is None else f"{row['evaluations_to_goal']:,}"
     return (
         f"| {row['case']} ({row['method']}, {row['evaluations']:,} evaluations) | {row['bar']} | "
-        f"{row['test_accuracy']:.4f}{spread} | {to} (median; {row['reached']} of {row['n']}) | "
+        f"{row['test_accuracy']:.4f}{spread} | {row['goal']}: {to} ({row['reached']} of {row['n']}) | "
         f"{row['commanded_probes']:,} | {row['wall_seconds']:.1f} s | {row['n']} |"
     )
 

@@ -103,7 +103,7 @@ def main() -> None:
         return
     for row in rows:
         low, high = row["spread"]
-        print(f"{row['case']}: median {row['microseconds']:.0f} us a step ({low:.0f} to {high:.0f}, n = {row['n']} runs)")
+        print(f"{row['case']}: median {row['microseconds']:.0f} us ({low:.0f} to {high:.0f}, n = {row['n']} runs)")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train handwritten digits on an emulated phase-change-memory crossbar, by the crossbar's own noise.
 
-    python examples/01_quickstart.py [--evaluations 12000]
+python examples/01_quickstart.py [--evaluations 12000]
 """
 
 import argparse

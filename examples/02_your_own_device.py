@@ -2,8 +2,8 @@
 
     python examples/02_your_own_device.py
 
-The "chip" here is a small analogue classifier behind 6-bit DACs whose comparator returns one noisy number: a loss. It can
-be programmed and read, and nothing else; so the toolkit picks what works for such a device, and says what.
+The "chip" here is a small analogue classifier behind 6-bit DACs, and all that comes back is one noisy number: a loss. It
+can be programmed, and nothing else; so the toolkit picks what works for such a device, and says what.
 """
 
 import numpy as np
@@ -40,7 +40,9 @@ class AnalogueChip:
         outputs = NETWORK.forward(self.codes * STEP, batch.inputs)[-1]
         loss = sample_losses(outputs, batch.targets, batch.loss).mean()
         losses = loss + 0.001 * self.noise.standard_normal(len(probes))
-        return Readings(losses, cost=Cost(reads=len(probes) * len(batch), device_seconds=1e-6 * len(probes) * len(batch)))
+        return Readings(
+            losses, cost=Cost(reads=len(probes) * len(batch), device_seconds=1e-6 * len(probes) * len(batch))
+        )
 
     def apply(self, update: Update) -> Cost:
         return self.program(update.target, mask=update.step != 0)

@@ -1,7 +1,7 @@
 """Your own task: two arrays, or a function in a file that the command line can call.
 
-    python examples/03_your_own_task.py
-    hwzo train --task examples/03_your_own_task.py:rings --budget "4000 evaluations"
+python examples/03_your_own_task.py
+hwzo train --task examples/03_your_own_task.py:rings --budget "4000 evaluations"
 """
 
 import numpy as np
