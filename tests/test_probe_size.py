@@ -42,8 +42,8 @@ def test_one_sided_size_on_a_quadratic():
     expected = (8 * loss_sd**2) ** 0.25 / np.sqrt(h.sum())
     sizes = found(lambda i: QuadraticDevice(8, seed=i, loss_sd=loss_sd, curvature=h), 64, central=False)
     # log c* = log(s)/2 - log(D2)/2. The estimate of s from 8 readings has sd 1/sqrt(14) of it and a bias of -1/28 in
-    # its logarithm; D2's error adds less. So the mean of 64 logarithms has a standard error below .02; 5 of them and the
-    # bias, false alarm below 1e-6.
+    # its logarithm; D2's error adds less. So the mean of 64 logarithms has a standard error below .02; 5 of them and
+    # the bias, false alarm below 1e-6.
     assert abs(np.log(sizes / expected).mean()) < 0.12
 
 
