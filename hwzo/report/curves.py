@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwzo.parameters import Array
 from hwzo.report import drawing
-from hwzo.report.markup import Markup, figure, figures, paragraph, section
+from hwzo.report.markup import Markup, element, figures, paragraph, section
 from hwzo.report.material import Material
 from hwzo.report.quantity import count, share_error
+from hwzo.train.journal import Validation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,19 +40,20 @@ def learning_curves(material: Material) -> Markup:
             drawn.append(_accuracy(material, at, name))
     if looks and looks[0].accuracy is None:
         notes.append("The device gives a loss only, so there is no accuracy to draw.")
-    return section("Learning curves", figures(*drawn), paragraph(_how_drawn(steps, len(looks))), *map(paragraph, notes))
+    return section("Learning curves", figures(*drawn), paragraph(_how_drawn(steps, looks)), *map(paragraph, notes))
 
 
-def _how_drawn(steps: int, looks: int) -> str:
-    grouped = ""
+def _how_drawn(steps: int, looks: Sequence[Validation]) -> str:
+    in_a_band = "in a band from their 10th to 90th percentile"
+    training = f"Training: the mean of each step's loss readings, {count(steps)} steps"
     if steps > drawing.LONGEST:
-        grouped = (
-            f", drawn as means of about {steps / drawing.BINS:.0f} steps in a band from their 10th to 90th percentile"
-        )
-    text = f"Training: the mean of each step's loss readings, {count(steps)} steps{grouped}. "
-    if looks > drawing.LONGEST:
-        return f"{text}Validation: {count(looks)} looks of one noisy pass each, drawn in the same way."
-    return f"{text}Validation: {count(looks)} looks of one noisy pass each; the band of the accuracy is ± one binomial standard error."
+        training += f", drawn as means of about {steps / drawing.BINS:.0f} steps {in_a_band}"
+    validation = f"Validation: {count(len(looks))} looks of one noisy pass each"
+    if len(looks) > drawing.LONGEST:
+        validation += f", drawn as means of about {len(looks) / drawing.BINS:.0f} looks {in_a_band}"
+    elif any(look.accuracy is not None for look in looks):
+        validation += "; the band of the accuracy is ± one binomial standard error"
+    return f"{training}. {validation}."
 
 
 def _loss(material: Material, trained: Array, at: Array, name: str) -> Markup:
@@ -67,7 +70,7 @@ def _loss(material: Material, trained: Array, at: Array, name: str) -> Markup:
         axes.legend(loc="best")
 
     svg = drawing.draw("Loss", plot, alt=f"Training and validation loss against {name}", tag=material.kind)
-    return figure(svg, f"Loss against {name}.")
+    return element("figure", svg)
 
 
 def _accuracy(material: Material, at: Array, name: str) -> Markup:
@@ -90,4 +93,4 @@ def _accuracy(material: Material, at: Array, name: str) -> Markup:
         axes.legend(loc="lower right")
 
     svg = drawing.draw("Validation accuracy", plot, alt=f"Validation accuracy against {name}", tag=material.kind)
-    return figure(svg, f"Validation accuracy against {name}.")
+    return element("figure", svg)

@@ -116,7 +116,8 @@ def draw(
 def curve(
     axes: Axes, x: Array, y: Array, *, label: str, colour: str, error: Array | None = None, dots: bool = False
 ) -> None:
-    """A line of y (n,) over x (n,); long ones as the means of runs of steps, in a band from their 10th to 90th percentile.
+    """A line of y (n,) over x (n,); long ones as the means of equal parts, in a band from their
+    10th to 90th percentile.
 
     Args:
         axes: where.
@@ -128,11 +129,9 @@ def curve(
     """
     if x.size > LONGEST:
         groups = np.array_split(np.arange(x.size), BINS)
-        x, low, high = (
-            np.array([x[group][-1] for group in groups]),
-            np.array([np.percentile(y[group], 10) for group in groups]),
-            np.array([np.percentile(y[group], 90) for group in groups]),
-        )
+        low: Array = np.array([np.percentile(y[group], 10) for group in groups], np.float64)
+        high: Array = np.array([np.percentile(y[group], 90) for group in groups], np.float64)
+        x = np.array([x[group][-1] for group in groups])
         y = np.array([y[group].mean() for group in groups])
         axes.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0)
     elif error is not None:
@@ -147,18 +146,18 @@ def label_axes(axes: Axes, x: str, y: str) -> None:
 
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(EngFormatter(sep="\u2009"))
 
 
 def log_if_wide(axes: Axes, values: Array) -> None:
     """A logarithmic y axis where values (n,) are positive and span more than a factor of 8."""
     if values.size and values.min() > 0 and values.max() > 8 * values.min():
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -171,6 +170,8 @@ def histogram(axes: Axes, named: Sequence[tuple[str, Array, str]], x: str, *, no
         x: what the values are, with their unit.
         normal: also the normal law of the last one's mean and standard deviation.
     """
+    from matplotlib.ticker import MaxNLocator
+
     whole = np.concatenate([values for _, values, _ in named])
     edges = bin_edges(whole)
     for label, values, colour in named:
@@ -180,20 +181,23 @@ def histogram(axes: Axes, named: Sequence[tuple[str, Array, str]], x: str, *, no
     if normal:
         _, values, _ = named[-1]
         mean, sd = float(values.mean()), float(values.std())
-        at = np.linspace(edges[0], edges[-1], 200)
+        at: Array = np.linspace(edges[0], edges[-1], 200, dtype=np.float64)
         density = np.exp(-0.5 * np.square((at - mean) / sd)) / (sd * np.sqrt(2 * np.pi))
         height = density * values.size * (edges[1] - edges[0])
         axes.plot(at, height, color=INK, linewidth=1, linestyle=(0, (4, 2)), label="normal law of the same sd")
     axes.set_xlabel(x)
     axes.set_ylabel("count")
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylim(bottom=0)
     if len(named) > 1 or normal:
         _legend_above(axes)
 
 
 def bin_edges(values: Array, most: int = 60) -> Array:
-    """Edges of at most about ``most`` equal bins; where values are whole numbers of one step, as a converter's are, a bin
-    holds the same number of steps everywhere, so that no comb appears that isn't in the data.
+    """Edges of at most about ``most`` equal bins over values (n,).
+
+    Where the values are whole numbers of one step, as a converter's are, every bin holds the same number of steps, so
+    that no comb appears that isn't in the data.
     """
     low, high = float(values.min()), float(values.max())
     if not high > low:
@@ -205,9 +209,9 @@ def bin_edges(values: Array, most: int = 60) -> Array:
     if (high - low) / step < 20_000 and np.abs(steps - np.round(steps)).max() < 1e-3:
         width = step * max(1, int(np.ceil((high - low) / step / most)))
         n = int(np.floor((high - low) / width + 1e-6)) + 1
-        return low - 0.5 * step + width * np.arange(n + 1)
+        return low - 0.5 * step + width * np.arange(n + 1, dtype=np.float64)
     n = int(np.clip(2 * np.cbrt(values.size), 8, most))  # the Rice rule
-    return np.linspace(low, high, n + 1)
+    return low + (high - low) / n * np.arange(n + 1, dtype=np.float64)
 
 
 def before_after(axes: Axes, names: Sequence[str], before: Array, after: Array) -> None:
@@ -222,11 +226,10 @@ def before_after(axes: Axes, names: Sequence[str], before: Array, after: Array) 
     _legend_above(axes)
 
 
-def unit_images(axes: Axes, weights: Array, side: int, limit: float, columns: int = 8) -> None:
-    """Incoming weights (side * side, units) of up to 32 units, each a square image; white is 0."""
+def unit_images(axes: Axes, weights: Array, side: int, limit: float) -> None:
+    """Incoming weights (side * side, units) of the first units, each a square image; white is 0."""
     units = min(weights.shape[1], MOST_UNITS)
-    columns = min(columns, units)
-    rows = -(-units // columns)
+    columns, rows = unit_grid(units)
     mosaic = np.full((rows * (side + 1) - 1, columns * (side + 1) - 1), np.nan)
     for unit in range(units):
         y, x = divmod(unit, columns)
@@ -235,6 +238,12 @@ def unit_images(axes: Axes, weights: Array, side: int, limit: float, columns: in
     axes.set_axis_off()
     figure: Any = axes.figure
     figure.colorbar(image, ax=axes, shrink=0.8, label="weight (weight units)").outline.set_visible(False)
+
+
+def unit_grid(units: int) -> tuple[int, int]:
+    """(columns, rows) of the images of so many units."""
+    columns = min(8, units)
+    return columns, -(-min(units, MOST_UNITS) // columns)
 
 
 def confusion(axes: Axes, counts: NDArray[np.int64], names: Sequence[str]) -> None:

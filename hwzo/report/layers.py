@@ -60,7 +60,7 @@ def layers_of(spec: ParameterSpec | None, size: int) -> list[Layer]:
             layers[stem] = Layer(first.name, slice(first.part.start, part.stop), first.shape, first.lower, first.upper)
         elif kind == "weight" and stem.isdigit() and len(tensor.shape) == 2:
             n_in, n_out = tensor.shape
-            name = f"layer {int(stem) + 1} ({n_in} → {n_out})"
+            name = f"layer {int(stem) + 1} ({n_in}\u00a0→\u00a0{n_out})"
             layers[stem] = Layer(name, part, (n_in, n_out), tensor.lower, tensor.upper)
         else:
             layers[stem if dot else tensor.name] = Layer(tensor.name, part, None, tensor.lower, tensor.upper)

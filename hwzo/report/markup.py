@@ -54,8 +54,8 @@ def facts(rows: Iterable[tuple[object, object]]) -> Markup:
     return element("table", element("tbody", *lines), class_="facts")
 
 
-def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
-    """A table with a header; on a narrow page its rows become blocks, each value under its column's name."""
+def table(header: Sequence[object], rows: Iterable[Sequence[object]], *, narrow: bool = False) -> Markup:
+    """A table with a header; on a narrow page its rows become blocks, unless it is ``narrow`` itself."""
     head = element("tr", *(element("th", name, scope="col") for name in header))
     body = (
         element(
@@ -63,4 +63,4 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
         )
         for row in rows
     )
-    return element("table", element("thead", head), element("tbody", *body), class_="rows")
+    return element("table", element("thead", head), element("tbody", *body), class_="narrow" if narrow else "rows")

@@ -14,6 +14,7 @@ from hwzo.report.readout import Readout, read_out
 from hwzo.train.budget import Spent
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.folder import RunFolder
+from hwzo.train.journal import Journal
 from hwzo.train.run import Run, load_run
 
 
@@ -25,6 +26,8 @@ class Material:
         run: the run.
         first: its checkpoint of step 0; None if that is missing or damaged.
         last: its last whole checkpoint; None if there is none.
+        steps: finished ones, by the journal.
+        spent: by the result, or by the last checkpoint and the journal's steps since; host time is the checkpoint's.
         damage: what was found damaged, a sentence each.
         readout: what the emulated device gave back for this page; None if it wasn't read.
         why_not: why it wasn't.
@@ -33,6 +36,8 @@ class Material:
     run: Run
     first: Checkpoint | None
     last: Checkpoint | None
+    steps: int
+    spent: Spent
     damage: tuple[str, ...]
     readout: Readout | None
     why_not: str
@@ -51,15 +56,6 @@ class Material:
     def kind(self) -> str:
         """``"emulated"`` or ``"hardware"``, for labels."""
         return "emulated" if self.emulated else "hardware"
-
-    @property
-    def spent(self) -> Spent | None:
-        """What the run has spent: by its result, else by its last checkpoint; None if it has neither."""
-        result = self.run.result
-        if result is None:
-            return None if self.last is None else self.last.spent
-        cost = Cost(cell_writes=result.cell_writes, device_seconds=result.device_seconds, joules=result.joules)
-        return Spent(result.evaluations, result.commanded_probes, cost, result.wall_seconds)
 
     @property
     def layers(self) -> list[Layer]:
@@ -90,4 +86,24 @@ def gather(path: Path) -> Material:
             readout, why_not = read_out(run, last), ""
         except HwzoError as error:
             why_not = str(error)
-    return Material(run, first, last, tuple(damage), readout, why_not)
+    steps = int(run.curve["t"][-1]) + 1 if run.curve["t"].size else 0
+    return Material(run, first, last, steps, _spent(run, last), tuple(damage), readout, why_not)
+
+
+def _spent(run: Run, last: Checkpoint | None) -> Spent:
+    result = run.result
+    if result is not None:
+        cost = Cost(cell_writes=result.cell_writes, device_seconds=result.device_seconds, joules=result.joules)
+        return Spent(result.evaluations, result.commanded_probes, cost, result.wall_seconds)
+    spent, start = (Spent(), 0) if last is None else (last.spent, last.t)
+    journal = Journal(RunFolder(run.path).journal)
+    try:
+        since = list(journal.costs(start))
+    finally:
+        journal.close()
+    return Spent(
+        spent.evaluations + sum(evaluations for evaluations, _, _ in since),
+        spent.commanded_probes + sum(commanded for _, commanded, _ in since),
+        sum((cost for _, _, cost in since), spent.cost),
+        spent.wall_seconds,
+    )

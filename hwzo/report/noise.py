@@ -11,13 +11,15 @@ from hwzo.parameters import Array
 from hwzo.report import drawing
 from hwzo.report.markup import Markup, facts, figure, figures, paragraph, section, table
 from hwzo.report.material import Material
-from hwzo.report.quantity import count, deviation, spread
+from hwzo.report.quantity import count, deviation, mean, spread
 from hwzo.report.readout import Readout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TAG = "emulated, made for this page"
+_TAG = "emulated, made for this page"
+_MANY = 50
+"""From so many values on, a histogram has a normal law beside it."""
 
 
 def noise(material: Material) -> Markup:
@@ -26,53 +28,43 @@ def noise(material: Material) -> Markup:
     if seen is None:
         return section("Noise by layer", paragraph(f"Not measured for this page: {material.why_not}."))
     made = paragraph(
-        "Emulated, and made for this page: the emulated device was put back as the last checkpoint kept it, and read on "
-        f"{count(seen.samples)} validation samples while its weights were left alone. None of this was part of the run."
+        "Emulated, and made for this page: the emulated device was put back as the last checkpoint kept it, and read "
+        f"on {count(seen.samples)} validation samples while its weights were left alone. None of this is part of the "
+        "run."
     )
-    drawn = [*_weights(material, seen), *_nodes(seen)]
-    if seen.nodes is None and seen.weights is None:
-        drawn.append(_histogram("Loss of a pass", seen.losses, "mean loss over the samples", normal=False))
+    drawn: list[Markup] = []
+    still: list[str] = []
+    for title, values, x in _samples(material, seen):
+        if np.ptp(values) > 0:
+            drawn.append(_histogram(title, values, x))
+        else:
+            still.append(f"{title} (all {count(values.size)} differences are {values[0]:g})")
+    same = paragraph(f"Without any spread, so not drawn: {', '.join(still)}.") if still else ""
     passes = count(seen.losses.size)
     rows: list[tuple[object, object]] = [(f"Loss of a pass, {passes} passes", spread(seen.losses))]
     if seen.accuracies is not None:
         rows.append((f"Accuracy of a pass, {passes} passes", spread(seen.accuracies)))
-    return section("Noise by layer", made, figures(*drawn), *_numbers(material, seen), facts(rows))
+    return section("Noise by layer", made, figures(*drawn), same, *_numbers(material, seen), facts(rows))
 
 
-def _weights(material: Material, seen: Readout) -> list[Markup]:
-    if seen.weights is None:
-        return []
-    drawn: list[Markup] = []
-    for layer in material.layers:
-        title = f"Weights, {layer.name}"
-        drawn.append(
-            _histogram(title, seen.weights[layer.part], "read − target (weight units)", normal=layer.size > 50)
-        )
-    return drawn
+def _samples(material: Material, seen: Readout) -> list[tuple[str, Array, str]]:
+    """(title, values (n,), what they are) of each histogram."""
+    samples: list[tuple[str, Array, str]] = []
+    if seen.weights is not None:
+        x = "read − target (weight units)"
+        samples += [(f"Weights, {layer.name}", seen.weights[layer.part], x) for layer in material.layers]
+    for i, layer in enumerate(seen.nodes or ()):
+        title = f"Nodes, layer {i + 1} ({layer.shape[-1]} of them)"
+        samples.append((title, layer.ravel(), "pass 1 − pass 2 (units of the pre-activation)"))
+    return samples or [("Loss of a pass", seen.losses, "mean loss over the samples")]
 
 
-def _nodes(seen: Readout) -> list[Markup]:
-    titles = [f"Nodes, layer {i + 1} ({layer.shape[-1]} nodes)" for i, layer in enumerate(seen.nodes or ())]
-    return [
-        _histogram(title, layer.ravel(), "pass 1 − pass 2 (units of the pre-activation)", normal=layer.size > 50)
-        for title, layer in zip(titles, seen.nodes or (), strict=True)
-    ]
-
-
-def _histogram(title: str, values: Array, x: str, *, normal: bool) -> Markup:
-    if not np.ptp(values) > 0:
-        return figure(
-            Markup("<div class='none'>no spread</div>"),
-            f"{title}: all {count(values.size)} values of {x} are {values[0]:g}.",
-        )
-
+def _histogram(title: str, values: Array, x: str) -> Markup:
     def plot(axes: Axes) -> None:
-        drawing.histogram(axes, [("measured", values, drawing.GREEN)], x, normal=normal)
+        drawing.histogram(axes, [("measured", values, drawing.GREEN)], x, normal=values.size > _MANY)
 
-    return figure(
-        drawing.draw(title, plot, alt=f"Histogram of {x}, {title}", tag="emulated"),
-        f"{title}: {x}; sd {deviation(values)}.",
-    )
+    svg = drawing.draw(title, plot, alt=f"Histogram of {x}, {title}", tag="emulated")
+    return figure(svg, f"Standard deviation {deviation(values)}.")
 
 
 def _numbers(material: Material, seen: Readout) -> list[Markup]:
@@ -86,12 +78,12 @@ def _numbers(material: Material, seen: Readout) -> list[Markup]:
         deviations, errors = seen.weights, seen.read_error
         header += ["weights: sd of read − target", "weights: mean of read − target", "of which error of a reading (sd)"]
         columns.append([deviation(deviations[layer.part]) for layer in layers])
-        columns.append([_mean(deviations[layer.part]) for layer in layers])
+        columns.append([mean(deviations[layer.part]) for layer in layers])
         columns.append([deviation(errors[layer.part] / np.sqrt(2), 0.0) for layer in layers])
         explained.append(
-            "Read − target is what one reading of the weights gave, minus what was programmed: programming noise, drift "
-            "and slow noise as the last evaluation had them, bounds and converters, and the error of the reading itself. "
-            "That error alone is what two readings of the same weights differ by, over √2."
+            "Read − target is what one reading of the weights gave, minus what was programmed: programming noise, "
+            "drift and slow noise as the last evaluation had them, bounds and converters, and the error of the reading "
+            "itself. That error alone is what two readings of the same weights differ by, over √2."
         )
     if seen.nodes is not None and len(seen.nodes) == len(layers):
         header.append("nodes: noise of one pass (sd)")
@@ -104,10 +96,6 @@ def _numbers(material: Material, seen: Readout) -> list[Markup]:
         "± is the standard error of a standard deviation or mean, as if the n values were independent and normal."
     )
     return [table(header, list(zip(*columns, strict=True))), paragraph(" ".join(explained))]
-
-
-def _mean(values: Array) -> str:
-    return f"{values.mean():.2g} ± {values.std() / np.sqrt(values.size):.1g} (n = {count(values.size)})"
 
 
 def confusion(material: Material) -> Markup:
@@ -125,11 +113,11 @@ def confusion(material: Material) -> Markup:
     def plot(axes: Axes) -> None:
         drawing.confusion(axes, counts, names)
 
-    svg = drawing.draw("", plot, alt="Confusion matrix on the validation split", tag=TAG, height=4.2, plain=True)
+    svg = drawing.draw("", plot, alt="Confusion matrix on the validation split", tag=_TAG, height=4.2, plain=True)
     right = int(np.trace(counts))
     caption = (
-        f"One noisy pass over {count(seen.samples)} validation samples, {count(right)} of them told right; shading is the "
-        "share of the true class. The test split is not read again for a page."
+        f"One noisy pass over {count(seen.samples)} validation samples, {count(right)} of them told right; shading is "
+        "the share of the true class. The test split is not read again for a page."
     )
     return section(title, figures(figure(svg, caption), _mistakes(counts, names)))
 
@@ -143,5 +131,7 @@ def _mistakes(counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]], names: Se
         return paragraph("Every sample was told right.")
     totals = counts.sum(axis=1)
     return table(
-        ("true class", "told as", "samples"), [(names[i], names[j], f"{wrong[i, j]} of {totals[i]}") for i, j in pairs]
+        ("true class", "told as", "samples"),
+        [(names[i], names[j], f"{wrong[i, j]} of {totals[i]}") for i, j in pairs],
+        narrow=True,
     )

@@ -43,21 +43,38 @@ def share_error(p: float, n: int) -> float:
     return math.sqrt(max(p * (1 - p), 0.0) / n)
 
 
-def spread(values: Array, digits: int = 3) -> str:
+def with_error(value: float, error: float, digits: int = 1) -> str:
+    """A value and its error in as many decimals as the error's leading digits need: ``0.0056 ± 0.0001``."""
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.4g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", "\u2212")
+
+
+def spread(values: Array) -> str:
     """Mean and standard deviation of values (n,), with the n: ``0.1332 ± 0.0021 (sd; n = 32)``."""
     n = values.size
     if n < 2:
-        return f"{float(values.mean()):.{digits}g} (n = {n})"
-    return f"{float(values.mean()):.{digits + 1}g} ± {float(values.std(ddof=1)):.{digits - 1}g} (sd; n = {n:,})"
+        return f"{float(values.mean()):.4g} (n = {n})"
+    sd = float(values.std(ddof=1))
+    text = with_error(float(values.mean()), sd, 2)
+    return f"{text} (sd; n = {n:,})" if sd > 0 else f"{text} in all n = {n:,}"
 
 
-def deviation(values: Array, mean: float | None = None) -> str:
+def mean(values: Array) -> str:
+    """Mean of values (n,) with its standard error sd / sqrt(n), as if independent."""
+    n = values.size
+    return f"{with_error(float(values.mean()), float(values.std()) / math.sqrt(n))} (n = {n:,})"
+
+
+def deviation(values: Array, about: float | None = None) -> str:
     """Standard deviation of values (n,) with its standard error sd / sqrt(2 n), as if normal and independent.
 
     Args:
         values: any shape.
-        mean: what deviations are taken from; None: the values' own mean.
+        about: what deviations are taken from; None: the values' own mean.
     """
     n = values.size
-    sd = float(np.sqrt(np.mean(np.square(values - (values.mean() if mean is None else mean)))))
-    return f"{sd:.3g} ± {sd / math.sqrt(2 * n):.1g} (n = {n:,})"
+    centre = float(values.mean()) if about is None else about
+    sd = math.sqrt(float(np.mean(np.square(values - centre))))
+    return f"{with_error(sd, sd / math.sqrt(2 * n))} (n = {n:,})"

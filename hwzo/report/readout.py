@@ -97,7 +97,7 @@ def _read(device: GuardedDevice, task: Task, theta: Array) -> Readout:
             device.measure(Probes.plain(), batch)
         readings = device.read(2)
         weights, read_error = readings[0] - theta, readings[0] - readings[1]
-    passes = max(1, min(PASSES, MAX_READINGS // n, can.max_probes))
+    passes = max(2, min(PASSES, MAX_READINGS // n))
     seen = device.measure(Probes.plain(passes, want="outputs" if can.reads_back("outputs") else "loss"), batch)
     if seen.outputs is not None:
         accuracies = accuracy(seen.outputs, batch.targets, batch.loss)

@@ -37,16 +37,15 @@ def headline(material: Material) -> Markup:
 
 
 def _cards(material: Material) -> Markup:
-    cards = [_outcome(material)]
     spent = material.spent
-    if spent is not None:
-        commanded = "nothing was commanded" if not spent.commanded_probes else "of these evaluations"
-        cards += [
-            ("evaluations", count(spent.evaluations), "minibatch loss readings"),
-            ("commanded probes", count(spent.commanded_probes), commanded),
-            ("cell writes", count(spent.cost.cell_writes), "programming operations"),
-            ("device time", amount(spent.cost.device_seconds, "s"), f"and {amount(spent.cost.joules, 'J')}"),
-        ]
+    commanded = "nothing was commanded" if not spent.commanded_probes else "of these evaluations"
+    cards = [
+        _outcome(material),
+        ("evaluations", count(spent.evaluations), "minibatch loss readings"),
+        ("commanded probes", count(spent.commanded_probes), commanded),
+        ("cell writes", count(spent.cost.cell_writes), "programming operations"),
+        ("device time", amount(spent.cost.device_seconds, "s"), f"and {amount(spent.cost.joules, 'J')}"),
+    ]
     boxes = (element("div", element("span", a), element("strong", b), element("small", c)) for a, b, c in cards)
     return element("div", *boxes, class_="cards")
 
@@ -59,11 +58,11 @@ def _outcome(material: Material) -> tuple[str, str, str]:
     elif looks and looks[-1].accuracy is not None:
         name, p, n = "validation accuracy", looks[-1].accuracy, looks[-1].samples
     elif looks:
-        return "validation loss", f"{looks[-1].loss:.4g}", f"one pass over {count(looks[-1].samples)} samples"
+        return "validation loss", f"{looks[-1].loss:#.3g}", f"one pass over {count(looks[-1].samples)} samples"
     else:
         return "validation", "none", "the run has not looked yet"
     if 0 < p < 1:
-        return name, f"{100 * p:.1f}%", f"± {100 * share_error(p, n):.1f} standard error, n = {count(n)}"
+        return name, f"{100 * p:.1f}%", f"± {100 * share_error(p, n):.1f} (1 standard error), n\u00a0=\u00a0{count(n)}"
     return name, f"{100 * p:.0f}%", f"n = {count(n)} samples"
 
 
@@ -88,27 +87,26 @@ def results(material: Material) -> Markup:
         at = result.evaluations_to_target
         reached = "not reached" if at is None else f"first seen after {count(at)} evaluations"
         rows.append((target, f"{reached} (a look every {count(run.config.validate_every)})"))
-    if spent is not None:
-        steps = material.last.t if result is None and material.last is not None else result.steps if result else 0
-        cost, size = spent.cost, material.last.theta.size if material.last is not None else 0
-        per_cell = f", {cost.cell_writes / size:,.1f} for each parameter" if size else ""
-        rows += [
-            ("Steps", count(steps)),
-            ("Evaluations (minibatch loss readings)", count(spent.evaluations)),
-            ("Commanded probes among them", count(spent.commanded_probes)),
-            ("Cell writes", f"{count(cost.cell_writes)}{per_cell}"),
-            ("Device time", f"{amount(cost.device_seconds, 's')} on the device's own clock"),
-            ("Energy", f"{amount(cost.joules, 'J')} by the device's own account"),
-            ("Host time", f"{amount(spent.wall_seconds, 's')} of training, on this host's clock"),
-        ]
+    cost, size = spent.cost, material.table("device").get("n_parameters")
+    per_cell = f", {cost.cell_writes / size:,.1f} for each parameter" if isinstance(size, int) and size else ""
+    rows += [
+        ("Steps", count(material.steps)),
+        ("Evaluations (minibatch loss readings)", count(spent.evaluations)),
+        ("Commanded probes among them", count(spent.commanded_probes)),
+        ("Cell writes", f"{count(cost.cell_writes)}{per_cell}"),
+        ("Device time", f"{amount(cost.device_seconds, 's')} on the device's own clock"),
+        ("Energy", f"{amount(cost.joules, 'J')} by the device's own account"),
+    ]
+    if result is not None:
+        rows.append(("Host time", f"{amount(spent.wall_seconds, 's')} of training, on this host's clock"))
     rows.append(("Exploration", material.table("method").get("exploration", "unknown")))
     rows.append(("Why that", material.table("method").get("reason", "not recorded")))
     if result is not None:
         rows.append(("Why it ended", _STOPPED.get(result.stopped, result.stopped)))
         rows.append(("CRC-32 of the final targets", f"{result.parameters_crc32} ({result.parameters_crc32:08x} hex)"))
     unfinished = paragraph(
-        f"The run is not finished: {'no checkpoint is whole' if material.last is None else f'these are its numbers at step {material.last.t:,}, the last checkpoint'}. "
-        "Its test split has not been read."
+        f"The run is not finished: these are its numbers after {count(material.steps)} steps. Its test split has not been "
+        "read."
     )
     return section("Result", unfinished if result is None else "", facts(rows))
 
@@ -141,7 +139,7 @@ def configuration(material: Material) -> Markup:
             blocks.append(element("div", element("h3", title), facts(rows)))
     return section(
         "Configuration and versions",
-        paragraph("The same run again:"),
+        paragraph("As a command:"),
         element("pre", _command(config)),
         element("div", *blocks, class_="columns"),
     )
@@ -149,10 +147,10 @@ def configuration(material: Material) -> Markup:
 
 def _command(config: TrainConfig) -> str:
     words = ["hwzo", "train"]
-    for key, value in config.model_dump(exclude_defaults=True).items():
+    for key, value in config.model_dump(exclude_none=True).items():
         if key in ("task", "device", "method", "budget", "seed", "target"):
             words += [f"--{key}", str(value)]
-        else:
+        elif value != TrainConfig.model_fields[key].default:
             words += ["--set", f"{key}={value}"]
     return shlex.join(words)
 
@@ -163,8 +161,14 @@ def _flat(values: Mapping[str, object], before: str = "") -> list[tuple[object, 
         if isinstance(value, dict):
             rows += _flat(cast("Mapping[str, object]", value), f"{before}{key}: ")
         elif value != "":
-            rows.append((f"{before}{key.replace('_', ' ')}", f"{value:.6g}" if isinstance(value, float) else value))
+            rows.append((f"{before}{key.replace('_', ' ')}", _plain(value)))
     return rows
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def counting(material: Material) -> Markup:

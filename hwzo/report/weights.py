@@ -31,6 +31,8 @@ def weights(material: Material) -> Markup:
         return section(
             _TITLE, paragraph("The first or the last checkpoint is missing, so there is nothing to compare.")
         )
+    if last.t == first.t:
+        return section(_TITLE, paragraph("The run has no checkpoint after its first one yet, so there is no after."))
     before, after = first.theta, last.theta
     about = paragraph(
         f"Targets, in weight units, as programmed: before step 1 and after step {count(last.t)}. What the cells hold "
@@ -68,23 +70,23 @@ def _histogram(layer: Layer, before: Array, after: Array, tag: str) -> Markup:
             if left <= bound <= right:
                 axes.axvline(bound, color=drawing.MUTED, linewidth=1, linestyle=(0, (4, 2)))
 
-    at_bound = int(np.count_nonzero((after <= layer.lower) | (after >= layer.upper)))
-    window = (
-        f"; {count(at_bound)} of {count(layer.size)} ended at the device's bounds ({layer.lower:g} and {layer.upper:g}, "
-        "dashed where in view)"
-        if math.isfinite(layer.lower) or math.isfinite(layer.upper)
-        else ""
-    )
     moved = float(np.sqrt(np.mean(np.square(after - before))))
-    caption = f"{layer.name}, {count(layer.size)} parameters: root mean square change {moved:.3g}{window}."
+    caption = f"{count(layer.size)} parameters; root mean square change {moved:.3g}"
+    if math.isfinite(layer.lower) and math.isfinite(layer.upper):
+        near = 0.01 * (layer.upper - layer.lower) / 2
+        n = int(np.count_nonzero((after <= layer.lower + near) | (after >= layer.upper - near)))
+        bounds = f"{layer.lower:g} and {layer.upper:g}".replace("-", "\u2212")
+        caption += f"; {count(n)} ended within 1% of the device's bounds, {bounds} (dashed, where in view)"
     svg = drawing.draw(layer.name.capitalize(), plot, alt=f"Histogram of targets, {layer.name}", tag=tag)
-    return figure(svg, caption)
+    return figure(svg, f"{caption}.")
 
 
 def _images(layer: Layer, before: Array, after: Array, side: int, tag: str) -> list[Markup]:
     n_in, n_out = layer.shape or (0, 0)
     both = [theta[layer.part][: n_in * n_out].reshape(n_in, n_out) for theta in (before, after)]
     limit = float(max(np.abs(both[0]).max(), np.abs(both[1]).max())) or 1.0
+    columns, rows = drawing.unit_grid(n_out)
+    height = 0.55 + 3.6 * rows / columns
     drawn: list[Markup] = []
     for when, matrix in zip(("before", "after"), both, strict=True):
 
@@ -92,7 +94,7 @@ def _images(layer: Layer, before: Array, after: Array, side: int, tag: str) -> l
             drawing.unit_images(axes, matrix, side, limit)
 
         alt = f"Incoming weights of the first layer's units, {when}"
-        svg = drawing.draw(f"First layer, {when}", plot, alt=alt, tag=tag, height=2.7, plain=True)
+        svg = drawing.draw(f"First layer, {when}", plot, alt=alt, tag=tag, height=height, plain=True)
         shown = f"the first {drawing.MOST_UNITS} of {n_out}" if n_out > drawing.MOST_UNITS else f"all {n_out}"
         drawn.append(figure(svg, f"Incoming weights of {shown} units {when} training, inputs in rows of {side}."))
     return drawn
