@@ -70,9 +70,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))
     else:
-        print(
-            "| case (emulated) | bar | test accuracy | validation goal: evaluations, median | commanded | training | n |"
-        )
+        print("| case (emulated) | bar | test accuracy | goal on validation: evaluations | commanded | training | n |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
         print("\n".join(line(row) for row in rows))
 

@@ -2,8 +2,8 @@
 
     python examples/02_your_own_device.py
 
-The "chip" here is a small analogue classifier behind 6-bit DACs, and all that comes back is one noisy number: a loss. It
-can be programmed, and nothing else; so the toolkit picks what works for such a device, and says what.
+The "chip" here is a small analogue classifier behind 6-bit DACs, and all that comes back is one noisy number: a loss.
+It can be programmed, and nothing else; so the toolkit picks what works for such a device, and says what.
 """
 
 import numpy as np

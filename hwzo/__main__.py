@@ -1,0 +1,5 @@
+"""``python -m hwzo`` is ``hwzo``."""
+
+from hwzo.cli.main import main
+
+main()
