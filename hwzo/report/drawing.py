@@ -28,6 +28,9 @@ BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 _VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", BLUE: "blue", ORANGE: "orange", GREEN: "green"}
 
 WIDTH = 4.6  # inches; text keeps its size where a figure is about 330 points wide
+Margins = tuple[float, float, float, float]
+MARGINS: Margins = (0.62, 0.17, 0.48, 0.28)  # left, right, bottom, top; inches
+IMAGE_MARGINS: Margins = (0.05, 0.85, 0.05, 0.28)
 BINS = 150
 LONGEST = 2 * BINS
 MOST_UNITS = 32
@@ -80,7 +83,13 @@ def require_matplotlib() -> None:
 
 
 def draw(
-    title: str, plot: Callable[[Axes], None], *, alt: str, tag: str = "", height: float = 3.0, plain: bool = False
+    title: str,
+    plot: Callable[[Axes], None],
+    *,
+    alt: str,
+    tag: str = "",
+    height: float = 3.0,
+    margins: Margins = MARGINS,
 ) -> Markup:
     """One drawing.
 
@@ -90,7 +99,7 @@ def draw(
         alt: what a reader who can't see it is told.
         tag: small text at the top right, such as ``"emulated"``.
         height: inches.
-        plain: without axes and grid, for images.
+        margins: inches around the axes.
 
     Raises:
         ConfigError: matplotlib is missing.
@@ -102,14 +111,15 @@ def draw(
     with style.context(["default", _STYLE]), warnings.catch_warnings():
         # A class name in a script that the measuring font lacks is drawn by the browser's own.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(WIDTH, height))
+        left, right, bottom, top = margins
+        # Fixed, since matplotlib's own layout engines double the time that a page takes.
+        width, tall = WIDTH - left - right, height - bottom - top
+        axes = figure.add_axes((left / WIDTH, bottom / height, width / WIDTH, tall / height))
         plot(axes)
         axes.set_title(title)
         if tag:
             axes.set_title(tag, loc="right", fontsize=8.5, fontweight="normal", color=MUTED)
-        if plain:
-            axes.grid(visible=False)
         return _to_page(figure, alt)
 
 
@@ -187,6 +197,7 @@ def histogram(axes: Axes, named: Sequence[tuple[str, Array, str]], x: str, *, no
         axes.plot(at, height, color=INK, linewidth=1, linestyle=(0, (4, 2)), label="normal law of the same sd")
     axes.set_xlabel(x)
     axes.set_ylabel("count")
+    axes.xaxis.set_major_locator(MaxNLocator(7))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylim(bottom=0)
     if len(named) > 1 or normal:
@@ -237,7 +248,8 @@ def unit_images(axes: Axes, weights: Array, side: int, limit: float) -> None:
     image = axes.imshow(mosaic, cmap="PuOr", vmin=-limit, vmax=limit, interpolation="none")
     axes.set_axis_off()
     figure: Any = axes.figure
-    figure.colorbar(image, ax=axes, shrink=0.8, label="weight (weight units)").outline.set_visible(False)
+    beside = axes.inset_axes((1.03, 0.0, 0.035, 1.0))
+    figure.colorbar(image, cax=beside, label="weight (weight units)").outline.set_visible(False)
 
 
 def unit_grid(units: int) -> tuple[int, int]:
@@ -259,6 +271,7 @@ def confusion(axes: Axes, counts: NDArray[np.int64], names: Sequence[str]) -> No
         long = max(map(len, names)) > 2
         axes.set_xticks(range(n), names, rotation=45 if long else 0, ha="right" if long else "center")
         axes.set_yticks(range(n), names)
+    axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.set_xlabel("class told by the device")
     axes.set_ylabel("true class")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from hwzo.errors import FileError, HwzoError
+from hwzo.parameters import ParameterSpec
 from hwzo.probes import Cost
 from hwzo.report.layers import Layer, layers_of, parameters_of
 from hwzo.report.readout import Readout, read_out
@@ -58,12 +59,18 @@ class Material:
         return "emulated" if self.emulated else "hardware"
 
     @property
+    def parameters(self) -> ParameterSpec | None:
+        """What the parameters are; None if nothing says."""
+        if self.readout is not None or self.last is None:
+            return None if self.readout is None else self.readout.parameters
+        return parameters_of(self.run, self.last.theta.size)
+
+    @property
     def layers(self) -> list[Layer]:
         """The layers of the parameter vector; none if no checkpoint is whole."""
         if self.last is None:
             return []
-        size = self.last.theta.size
-        return layers_of(parameters_of(self.run, size), size)
+        return layers_of(self.parameters, self.last.theta.size)
 
 
 def gather(path: Path) -> Material:

@@ -64,7 +64,9 @@ def _histogram(title: str, values: Array, x: str) -> Markup:
         drawing.histogram(axes, [("measured", values, drawing.GREEN)], x, normal=values.size > _MANY)
 
     svg = drawing.draw(title, plot, alt=f"Histogram of {x}, {title}", tag="emulated")
-    return figure(svg, f"Standard deviation {deviation(values)}.")
+    same = int(np.count_nonzero(values == 0))
+    zeros = f" {100 * same / values.size:.0f}% are exactly 0: the converter gave the same code." if same else ""
+    return figure(svg, f"Standard deviation {deviation(values)}.{zeros}")
 
 
 def _numbers(material: Material, seen: Readout) -> list[Markup]:
@@ -113,7 +115,9 @@ def confusion(material: Material) -> Markup:
     def plot(axes: Axes) -> None:
         drawing.confusion(axes, counts, names)
 
-    svg = drawing.draw("", plot, alt="Confusion matrix on the validation split", tag=_TAG, height=4.2, plain=True)
+    room = min(1.5, 0.07 * max(map(len, names)))
+    margins = (0.5 + room, 0.1, 0.4 + room, 0.28)
+    svg = drawing.draw("", plot, alt="Confusion matrix on the validation split", tag=_TAG, height=4.2, margins=margins)
     right = int(np.trace(counts))
     caption = (
         f"One noisy pass over {count(seen.samples)} validation samples, {count(right)} of them told right; shading is "

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingType
 from hwzo.data.task import Task
 from hwzo.errors import CapabilityError, ConfigError
 from hwzo.network import accuracy
-from hwzo.parameters import Array
+from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Probes
 from hwzo.train.bench import open_bench
 from hwzo.train.checkpoint import Checkpoint
@@ -34,6 +34,7 @@ class Readout:
     """What the emulated device gave back; all of it on the validation split, with the weights left alone.
 
     Args:
+        parameters: of the device, with its bounds.
         samples: how many validation samples were shown.
         losses: (K,) mean loss of each of K passes.
         accuracies: (K,) of the same passes; None where only a loss is read back.
@@ -45,6 +46,7 @@ class Readout:
         class_names: of the task; may be empty.
     """
 
+    parameters: ParameterSpec
     samples: int
     losses: Array
     accuracies: Array | None
@@ -104,4 +106,6 @@ def _read(device: GuardedDevice, task: Task, theta: Array) -> Readout:
         if batch.loss == "cross-entropy":
             confusion = np.zeros((seen.outputs.shape[-1],) * 2, np.int64)
             np.add.at(confusion, (batch.targets.astype(np.intp), seen.outputs[0].argmax(axis=-1)), 1)
-    return Readout(n, seen.losses, accuracies, nodes, weights, read_error, confusion, task.class_names)
+    return Readout(
+        device.parameters, n, seen.losses, accuracies, nodes, weights, read_error, confusion, task.class_names
+    )

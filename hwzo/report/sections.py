@@ -105,8 +105,8 @@ def results(material: Material) -> Markup:
         rows.append(("Why it ended", _STOPPED.get(result.stopped, result.stopped)))
         rows.append(("CRC-32 of the final targets", f"{result.parameters_crc32} ({result.parameters_crc32:08x} hex)"))
     unfinished = paragraph(
-        f"The run is not finished: these are its numbers after {count(material.steps)} steps. Its test split has not been "
-        "read."
+        f"The run is not finished: these are its numbers after {count(material.steps)} steps. Its test split has not "
+        "been read."
     )
     return section("Result", unfinished if result is None else "", facts(rows))
 

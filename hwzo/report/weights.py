@@ -9,7 +9,7 @@ import numpy as np
 
 from hwzo.parameters import Array
 from hwzo.report import drawing
-from hwzo.report.layers import Layer, parameters_of
+from hwzo.report.layers import Layer
 from hwzo.report.markup import Markup, figure, figures, paragraph, section
 from hwzo.report.material import Material
 from hwzo.report.quantity import count
@@ -50,14 +50,18 @@ def weights(material: Material) -> Markup:
 
 
 def _one_by_one(material: Material, before: Array, after: Array) -> Markup:
-    spec = parameters_of(material.run, before.size)
+    spec = material.parameters
     names = [str(i) if spec is None else spec.name_of(i) for i in range(before.size)]
 
     def plot(axes: Axes) -> None:
         drawing.before_after(axes, names, before, after)
 
+    left, right, bottom, top = drawing.MARGINS
+    margins = (max(left, 0.2 + 0.08 * max(map(len, names))), right, bottom, top)
     height = 1.2 + 0.2 * len(names)
-    svg = drawing.draw("Parameters", plot, alt="Each parameter before and after", tag=material.kind, height=height)
+    svg = drawing.draw(
+        "Parameters", plot, alt="Each parameter before and after", tag=material.kind, height=height, margins=margins
+    )
     return figure(svg, f"All {len(names)} parameters.")
 
 
@@ -86,7 +90,7 @@ def _images(layer: Layer, before: Array, after: Array, side: int, tag: str) -> l
     both = [theta[layer.part][: n_in * n_out].reshape(n_in, n_out) for theta in (before, after)]
     limit = float(max(np.abs(both[0]).max(), np.abs(both[1]).max())) or 1.0
     columns, rows = drawing.unit_grid(n_out)
-    height = 0.55 + 3.6 * rows / columns
+    height = 0.33 + 3.7 * rows / columns
     drawn: list[Markup] = []
     for when, matrix in zip(("before", "after"), both, strict=True):
 
@@ -94,7 +98,7 @@ def _images(layer: Layer, before: Array, after: Array, side: int, tag: str) -> l
             drawing.unit_images(axes, matrix, side, limit)
 
         alt = f"Incoming weights of the first layer's units, {when}"
-        svg = drawing.draw(f"First layer, {when}", plot, alt=alt, tag=tag, height=height, plain=True)
+        svg = drawing.draw(f"First layer, {when}", plot, alt=alt, tag=tag, height=height, margins=drawing.IMAGE_MARGINS)
         shown = f"the first {drawing.MOST_UNITS} of {n_out}" if n_out > drawing.MOST_UNITS else f"all {n_out}"
         drawn.append(figure(svg, f"Incoming weights of {shown} units {when} training, inputs in rows of {side}."))
     return drawn
