@@ -18,7 +18,7 @@ from hwzo.errors import FileError, HwzoError, StoppedError
 from hwzo.methods.method import Method, Record
 from hwzo.network import accuracy
 from hwzo.parameters import parameters_crc32
-from hwzo.probes import Batch, Probes
+from hwzo.probes import Batch, Cost, Probes
 from hwzo.train.budget import Budget
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
@@ -154,13 +154,14 @@ class Loop:
         return stop[0]
 
     def _step(self, batch: Batch, budget: Budget, *, keep: bool) -> float:
-        at, before, known = self.at, self.device.cost, self.rerun.pop(self.at.t, None)
+        at, known = self.at, self.rerun.pop(self.at.t, None)
+        self.device.cost = Cost()  # a difference of sums would round otherwise after a resume
         if keep and known is None:
             self.journal.intend(at.t)
         # A budget in seconds, or one that was raised, would give a rerun another progress than the first time.
         progress = budget.progress(at.spent) if known is None else known.progress
         outcome = self.method.step(self.device, at.theta, at.state, batch, at.t, progress)
-        seen, cost = outcome.evidence, self.device.cost - before
+        seen, cost = outcome.evidence, self.device.cost
         if known is not None and not np.array_equal(known.losses, seen.losses):
             self._rerun_differs(keep=keep)
             known = None
