@@ -222,7 +222,9 @@ def bin_edges(values: Array, most: int = 60) -> Array:
         n = int(np.floor((high - low) / width + 1e-6)) + 1
         return low - 0.5 * step + width * np.arange(n + 1, dtype=np.float64)
     n = int(np.clip(2 * np.cbrt(values.size), 8, most))  # the Rice rule
-    return low + (high - low) / n * np.arange(n + 1, dtype=np.float64)
+    edges = low + (high - low) / n * np.arange(n + 1, dtype=np.float64)
+    edges[-1] = high  # which rounding may miss
+    return edges
 
 
 def before_after(axes: Axes, names: Sequence[str], before: Array, after: Array) -> None:
@@ -293,7 +295,8 @@ def _to_page(figure: Figure, alt: str) -> Markup:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.S)  # it would restyle the whole page
-    text = re.sub(r' id="[a-z_A-Z.]+[0-9_]+"(?=>)', lambda m: m[0] if _referred(text, m[0]) else "", text)
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)
     text = re.sub(r"font-family: [^;\"]*;?", "", text)
     for colour, name in _VARIABLES.items():
         text = text.replace(colour, f"var(--{name})")
@@ -301,7 +304,3 @@ def _to_page(figure: Figure, alt: str) -> Markup:
     assert head is not None  # matplotlib writes one
     opening = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {head[0]} role="img" aria-label="{escape(alt)}">'
     return Markup(opening + text[text.index(">") + 1 :].strip())
-
-
-def _referred(text: str, attribute: str) -> bool:
-    return f"#{attribute.split(chr(34))[1]}" in text
