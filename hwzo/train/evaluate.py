@@ -78,7 +78,7 @@ def evaluate(
     guard = GuardedDevice(opened)
     try:
         _check_same(weights.parameters, guard.parameters, str(path), str(guard.info))
-        if not guard.capabilities.reads_back("outputs"):
+        if not guard.gives_outputs:
             raise CapabilityError(f"{guard.info} gives a loss only: an accuracy needs outputs that are read back")
         batch = chosen.batch("test")
         with threadpool_limits(1):

@@ -105,6 +105,12 @@ class GuardedDevice:
             signal.signal(signal.SIGALRM, self._handler if self._handler is not None else signal.SIG_DFL)
 
     @property
+    def gives_outputs(self) -> bool:
+        """True if outputs come back, from which an accuracy can be told; a black box may read back weights without."""
+        can = self.capabilities
+        return can.reads_back("outputs") and (can.network is not None or can.readback != "weights")
+
+    @property
     def emulation(self) -> EmulatedDevice | None:
         """The device as an emulated one, if its state can be saved."""
         return self.device if self.capabilities.snapshot and isinstance(self.device, EmulatedDevice) else None

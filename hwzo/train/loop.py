@@ -204,8 +204,7 @@ class Loop:
     def look(self, split: str) -> tuple[float, float | None]:
         """(loss, accuracy) of a whole split in one noisy pass; the accuracy is None if only a loss is read back."""
         batch = self.task.batch(split)  # pyright: ignore[reportArgumentType]
-        outputs = self.device.capabilities.reads_back("outputs")
-        readings = self.device.measure(Probes.plain(want="outputs" if outputs else "loss"), batch)
+        readings = self.device.measure(Probes.plain(want="outputs" if self.device.gives_outputs else "loss"), batch)
         right = None if readings.outputs is None else float(accuracy(readings.outputs[0], batch.targets, batch.loss))
         return float(readings.losses[0]), right
 

@@ -104,7 +104,7 @@ def _begin(
                 "batch": config.batch or min(BATCH, len(bench.task.train)),
             }
         )
-        if config.target is not None and not guard.capabilities.reads_back("outputs"):
+        if config.target is not None and not guard.gives_outputs:
             raise CapabilityError(
                 f"target = {config.target}: {guard.info} gives a loss only, no accuracy; leave the target out"
             )
