@@ -65,7 +65,7 @@ def _histogram(title: str, values: Array, x: str) -> Markup:
 
     svg = drawing.draw(title, plot, alt=f"Histogram of {x}, {title}", tag="emulated")
     same = int(np.count_nonzero(values == 0))
-    zeros = f" {100 * same / values.size:.0f}% are exactly 0: the converter gave the same code." if same else ""
+    zeros = f" {100 * same / values.size:.0f}% are exactly 0." if same else ""
     return figure(svg, f"Standard deviation {deviation(values)}.{zeros}")
 
 
