@@ -12,7 +12,7 @@ from hwzo.methods.settings import Settings
 from hwzo.methods.weight_perturbation import compose
 
 DEFAULTS = Settings(
-    probes=16, law="rademacher", estimator="block", update="normalised-momentum", rate=0.04, schedule="linear"
+    probes=32, law="rademacher", estimator="block", update="normalised-momentum", rate=0.05, schedule="linear"
 )
 
 

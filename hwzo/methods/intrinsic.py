@@ -20,7 +20,7 @@ from hwzo.methods.settings import ExplorationChoice, Settings
 from hwzo.methods.weight_perturbation import compose
 
 WEIGHTS = Settings(
-    probes=16, law="rademacher", estimator="block", update="normalised-momentum", rate=0.04, schedule="linear"
+    probes=16, law="rademacher", estimator="block", update="normalised-momentum", rate=0.03, schedule="linear"
 )
 
 

@@ -19,7 +19,7 @@ from hwzo.methods.weight_perturbation import rate_of
 from hwzo.parameters import Array
 from hwzo.update import UPDATES
 
-DEFAULTS = Settings(update="adam", rate=0.015, schedule="linear")
+DEFAULTS = Settings(update="adam", rate=0.01, schedule="linear")
 
 MOST_SILENT = 100
 

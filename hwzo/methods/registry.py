@@ -26,7 +26,7 @@ class Entry:
 
 
 METHODS: Mapping[str, Entry] = {
-    "intrinsic": Entry(intrinsic.build, "8000 evaluations", "by the device's own noise, as far as it can be read back"),
+    "intrinsic": Entry(intrinsic.build, "12000 evaluations", "by the device's own noise, as far as it can be read back"),
     "block": Entry(block.build, "20000 evaluations", "commanded displacements, centred on their block's mean"),
     "spsa": Entry(spsa.build, "20000 evaluations", "commanded antithetic pairs (Spall 1992)"),
     "mgd": Entry(mgd.build, "20000 evaluations", "multiplexed gradient descent (McCaughan et al. 2023)"),

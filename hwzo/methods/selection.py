@@ -1,10 +1,12 @@
 """Selection for loss-only devices: program a mutation, keep it if it is better. (1+1)-ES with the 1/5 success rule.
 
 After Rechenberg (1973). The mutation is a commanded, seeded one plus whatever noise the device's writing adds; a loss
-is all that comes back. Incumbent and candidate are compared on the same samples. If the incumbent's loss turns out
-noisy, it is read ``MOST`` times, and the candidate until the difference is ``SIGNIFICANCE`` standard errors, ``MOST``
-times at most; what is not clear by then is dropped: with a noisy loss a single comparison keeps bad luck as often as
-good. Every reading is counted and journalled.
+is all that comes back. A mutation moves few of the parameters, and only those are written: a device that keeps its
+programming noise until the next write keeps what was selected everywhere else, whereas rewriting all of it would draw
+all of it anew. Incumbent and candidate are compared on the same samples. If the incumbent's loss turns out to be noisy,
+it is read ``MOST`` times and the candidate until the difference is ``SIGNIFICANCE`` standard errors, ``MOST`` times at
+most; what is not clear by then is dropped: with a noisy loss a single comparison keeps bad luck as often as good. Every
+reading is counted and journalled.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from hwzo.probes import Batch, Probes
 SIGNIFICANCE = 2.0
 MOST = 8
 GROW = 1.5  # with GROW ** -(1/4) on failure the scale is steady at one success in five
-DEFAULTS = Settings(scale=0.05, law="gaussian")
+DEFAULTS = Settings(scale=0.05, law="sparse")
+TRIES = 64  # directions of a step; a sparse one may move nothing where there are few parameters
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,17 @@ class Selection:
         """One comparison, see `Method`."""
         scale = float(state["scale"][0])
         candidate = self._candidate(theta, scale, t)
+        moved = candidate != theta
         old = _readings(device, batch, 2)
         if old[0] != old[1]:
             old += _readings(device, batch, MOST - 2)
-        device.program(candidate)
+        device.program(candidate, mask=moved)
         new = _readings(device, batch, 2)
         while len(new) < MOST and not _clear(old, new):
             new += _readings(device, batch, 2)
         kept = _clear(old, new) and fmean(new) < fmean(old)
         if not kept:
-            device.program(theta)
+            device.program(theta, mask=moved)
         losses = np.array([*old, *new])
         evidence = Evidence(
             losses, np.full(len(losses), t, dtype=np.int64), np.repeat([0.0, scale], [len(old), len(new)])
@@ -81,7 +85,11 @@ class Selection:
         return self._decided(theta, self._candidate(theta, record.rate, record.t), record.rate, kept)
 
     def _candidate(self, theta: Array, scale: float, t: int) -> Array:
-        return self.parameters.clip(theta + scale * self.directions.at(t, np.zeros(1, dtype=np.int64))[0])
+        for counter in range(TRIES):
+            direction = self.directions.at(t, np.array([counter]))[0]
+            if direction.any():
+                return self.parameters.clip(theta + scale * direction)
+        return theta
 
     def _decided(self, theta: Array, candidate: Array, scale: float, kept: bool) -> tuple[Array, State]:
         return (candidate if kept else theta), {"scale": np.array([scale * (GROW if kept else GROW**-0.25)])}
@@ -100,5 +108,5 @@ def _clear(old: list[float], new: list[float]) -> bool:
 def build(settings: Settings, start: Start) -> Selection:
     """The method; any device that can be programmed will do."""
     chosen = settings.only("selection", ("scale", "law")).over(DEFAULTS)
-    directions = Directions(chosen.law or "gaussian", start.device.parameters, start.key)
+    directions = Directions(chosen.law or "sparse", start.device.parameters, start.key)
     return Selection(directions, chosen.scale or 0.05, start.device.parameters)

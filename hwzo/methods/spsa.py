@@ -11,7 +11,7 @@ from hwzo.methods.method import Start
 from hwzo.methods.settings import Settings
 from hwzo.methods.weight_perturbation import compose
 
-DEFAULTS = Settings(probes=16, law="rademacher", estimator="antithetic", update="adam", rate=0.01, schedule="linear")
+DEFAULTS = Settings(probes=2, law="rademacher", estimator="antithetic", update="adam", rate=0.01, schedule="linear")
 CLASSICAL = Settings(
     probes=2, law="rademacher", estimator="antithetic", update="sgd", rate=0.01, schedule="linear", gains="spall"
 )
