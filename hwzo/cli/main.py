@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -14,6 +15,8 @@ import typer
 from hwzo.cli import conformance, devices, doctor, evaluate, replay, report, runs, train
 from hwzo.cli.terminal import emit, say
 from hwzo.errors import HwzoError, StoppedError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="hwzo",
@@ -42,16 +45,21 @@ def main(arguments: list[str] | None = None) -> None:
     debug, as_json = "--debug" in words, "--json" in words
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a table or a curve that the terminal can't show is no failure
     words = [word for word in words if word != "--debug"]
     try:
         code = app(words, prog_name="hwzo", standalone_mode=False)
+        if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except HwzoError as error:
         if debug:
             traceback.print_exc()
         _fail(error, str(error), error.exit_code, as_json)
     except (typer.Abort, KeyboardInterrupt) as error:
-        _fail(error, "interrupted", 130, as_json)
+        _fail(error, "interrupted", INTERRUPTED, as_json)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has left; there is nobody to tell
         sys.exit(1)
