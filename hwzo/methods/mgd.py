@@ -12,7 +12,7 @@ from hwzo.methods.method import Start
 from hwzo.methods.settings import Settings
 from hwzo.methods.weight_perturbation import compose
 
-DEFAULTS = Settings(probes=16, law="rademacher", estimator="forward", update="sgd", rate=0.2, schedule="linear")
+DEFAULTS = Settings(probes=16, law="rademacher", estimator="forward", update="sgd", rate=0.3, schedule="linear")
 
 
 def build(settings: Settings, start: Start) -> Composition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,6 @@ from hwzo.train.loop import DEFAULT_TARGET, Loop, Watch
 from hwzo.train.result import Result
 
 Say = Callable[[str], None]
-BATCH = 128
 
 
 def start(
@@ -101,7 +101,7 @@ def _begin(
                 "task": bench.task.name if task is not None else config.task,
                 "device": guard.info.url if device is not None else config.device,
                 "budget": config.budget or entry.budget,
-                "batch": config.batch or min(BATCH, len(bench.task.train)),
+                "batch": config.batch or min(entry.batch or sys.maxsize, len(bench.task.train)),
             }
         )
         if config.target is not None and not guard.gives_outputs:
