@@ -20,4 +20,4 @@ print(f"validation accuracy: {result.validation_accuracy:.3f}")
 print(f"test accuracy, read once on the noisy device: {result.test_accuracy:.3f} ({result.test_samples} samples)")
 
 again = hwzo.evaluate(result.run, repeats=10)
-print(f"programmed anew: {again.accuracy:.4f} +- {again.accuracy_standard_error:.4f} (n = {again.repeats} passes)")
+print(f"programmed anew: {again.accuracy:.4f} +- {again.accuracy_standard_error:.4f} (n = {again.repeats})")

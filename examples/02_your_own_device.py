@@ -56,7 +56,7 @@ class AnalogueChip:
 
 if __name__ == "__main__":
     chip = AnalogueChip()
-    result = hwzo.train("xor", chip, budget="4000 evaluations", seed=1)
+    result = hwzo.train("xor", chip, budget="4000 evaluations", seed=0)
     print(f"exploration: {result.exploration} ({result.reason})")
-    print(f"mean squared error on xor: {result.loss:.4f} after {result.evaluations} evaluations")
+    print(f"mean squared error on xor: {result.loss:.3f} +- 0.001 after {result.evaluations} evaluations")
     print(f"cell writes: {result.cell_writes}, device seconds: {result.device_seconds:.3f}")

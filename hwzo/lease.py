@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from platformdirs import user_runtime_path
 
 from hwzo.device import Device, EmulatedDevice, Update
 from hwzo.errors import DeviceBusyError
@@ -32,6 +30,8 @@ class Lease:
     """
 
     def __init__(self, lock: Path, what: str) -> None:
+        from filelock import FileLock, Timeout  # here, so that importing hwzo stays light
+
         holder = lock.with_name(lock.name + ".holder")
         self._lock = FileLock(lock)
         try:
@@ -48,6 +48,8 @@ class Lease:
     @classmethod
     def of_device(cls, name: str, url: str) -> Lease:
         """The lease of a device, by what its backend calls what can't be shared."""
+        from platformdirs import user_runtime_path
+
         folder = user_runtime_path("hwzo", ensure_exists=True)
         return cls(folder / (re.sub(r"[^A-Za-z0-9.-]+", "_", name) + ".lock"), f"device {url!r}")
 

@@ -24,5 +24,5 @@ def command(device: DeviceOption, seed: int = 0, json: Json = False) -> int:
             }
         )
     else:
-        table(report.device, ("check", "", "detail"), [(r.name, r.status, r.detail) for r in report.results])
+        table(report.device, ("check", "result", "detail"), [(r.name, r.status, r.detail) for r in report.results])
     return 5 if report.failed else 0

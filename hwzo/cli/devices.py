@@ -22,5 +22,5 @@ def command(json: Json = False) -> int:
     kinds = [
         (d.url, b, "emulated" if d.emulated else "hardware", "yes" if d.available else "no", d.reason) for b, d in lines
     ]
-    table("devices", ("url", "backend", "kind", "available", ""), kinds)
+    table("devices", ("url", "backend", "kind", "available", "what it is"), kinds)
     return 0

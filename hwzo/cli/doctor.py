@@ -73,5 +73,5 @@ def command(
     if json:
         emit({"checks": [asdict(finding) for finding in found]})
         return 0
-    table("doctor", ("", "ok", "", "install with"), [(f.name, f.ok, f.detail, f.install) for f in found])
+    table("doctor", ("what", "ok", "detail", "install with"), [(f.name, f.ok, f.detail, f.install) for f in found])
     return 0

@@ -18,7 +18,7 @@ def command(
     weights: Annotated[Path, typer.Argument(metavar="RUN-or-weights", help="A run's folder, or a .safetensors file.")],
     device: Annotated[str | None, typer.Option(help="Device URL. [default: the one they were learned on]")] = None,
     task: Annotated[str | None, typer.Option(help="Task. [default: the one they were learned for]")] = None,
-    repeats: Annotated[int, typer.Option(help="Noisy passes over the test split.")] = 10,
+    repeats: Annotated[int, typer.Option(help="How often to program the weights and read the test split.")] = 10,
     json: Json = False,
 ) -> int:
     """Program learned weights into a device and read its accuracy, mean and standard error."""
@@ -30,7 +30,7 @@ def command(
     rows = [
         ("device", f"{result.device} ({'emulated' if result.emulated else 'hardware'})"),
         ("test samples", result.samples),
-        ("accuracy", f"{result.accuracy:.4f}{error} (n = {result.repeats} passes)"),
+        ("accuracy", f"{result.accuracy:.4f}{error} (n = {result.repeats}, programmed anew each time)"),
         ("loss", result.loss),
     ]
     table(f"{result.task}, {weights}", ("", ""), rows)

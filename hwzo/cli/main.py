@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 import traceback
+from importlib.metadata import version as distribution_version
 from types import FrameType
-from typing import Protocol, cast
+from typing import Annotated, Protocol, cast
 
 import typer
 
@@ -21,11 +22,24 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="hwzo",
     help="Train noisy neuromorphic hardware in place, with its own noise as the exploration.",
+    invoke_without_command=False,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback(epilog="Each command takes --json; --debug shows the traceback of an error.")
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    """Train noisy neuromorphic hardware in place, with its own noise as the exploration."""
+    if version:
+        sys.stdout.write(f"hwzo {distribution_version('hwzo')}\n")
+        raise typer.Exit
+
+
 for module in (train, evaluate, devices, doctor, replay, report, runs, conformance):
     app.command(name=module.NAME)(module.command)
 

@@ -34,6 +34,6 @@ def command(
             }
         )
         return 0
-    text = f"{out}: step {rebuilt.step} of {run}, from {rebuilt.how}, CRC-32 {rebuilt.parameters_crc32:#010x}"
+    text = f"{out}: step {rebuilt.step} of {run}, by {rebuilt.how}, CRC-32 {rebuilt.parameters_crc32:#010x}"
     output.print(text, soft_wrap=True)
     return 0

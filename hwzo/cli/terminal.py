@@ -14,7 +14,9 @@ chatter = Console(stderr=True, highlight=False)
 """Progress, notes and errors; obeys NO_COLOR and drops colour where there is no terminal."""
 
 output = Console(highlight=False)
-"""Results for people."""
+"""Results for people; a pipe or a file has no width to keep to."""
+if not output.is_terminal:
+    output = Console(highlight=False, width=240)
 
 
 def say(message: str, *, style: str = "") -> None:
@@ -29,8 +31,10 @@ def emit(values: Mapping[str, object]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table to standard output."""
-    drawn = Table(*columns, title=title, title_justify="left")
+    """A table to standard output; nothing in it is cut off. Without names for its columns it has no head."""
+    drawn = Table(title=title, title_justify="left", show_header=any(columns))
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(number(cell)) for cell in row))
     output.print(drawn)

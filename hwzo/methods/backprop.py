@@ -63,7 +63,7 @@ class Backprop:
 
 def build(settings: Settings, start: Start) -> Backprop:
     """The reference, for a device that is a layered network."""
-    chosen = settings.only("backprop", ("update", "rate", "schedule")).over(DEFAULTS)
+    start.settings = chosen = settings.only("backprop", ("update", "rate", "schedule")).over(DEFAULTS)
     network = start.device.capabilities.network
     if network is None:
         raise CapabilityError(

@@ -19,5 +19,5 @@ DEFAULTS = Settings(
 def build(settings: Settings, start: Start) -> Composition:
     """The method, on a device that can be commanded."""
     takes = ("probes", "scale", "law", "estimator", "update", "rate", "schedule")
-    chosen = settings.only("block", takes).over(DEFAULTS)
-    return compose(chosen, start, "commanded", "block of commanded displacements, centred on its own mean")
+    reason = "block of commanded displacements, centred on its own mean"
+    return compose(settings, DEFAULTS, start, "commanded", reason, method="block", takes=takes)

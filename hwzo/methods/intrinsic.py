@@ -22,6 +22,7 @@ from hwzo.methods.weight_perturbation import compose
 WEIGHTS = Settings(
     probes=16, law="rademacher", estimator="block", update="normalised-momentum", rate=0.03, schedule="linear"
 )
+WEIGHT_TAKES = ("probes", "estimator", "update", "rate", "schedule")
 
 
 def build(settings: Settings, start: Start) -> Method:
@@ -36,27 +37,23 @@ def build(settings: Settings, start: Start) -> Method:
             kept = (
                 "the noise of each write stays until the next"
                 if capabilities.parameter_noise == "retained"
-                else ("the parameters' noise is new in each evaluation")
+                else "the parameters' noise is new in each evaluation"
             )
-            takes = (
-                "probes",
-                "estimator",
-                "update",
-                "rate",
-                "schedule",
-                *(("scale", "law") if asked == "mixed" else ()),
-            )
-            chosen = rest.only("intrinsic", takes).over(WEIGHTS)
-            return compose(chosen, start, asked, f"weights are read back and {kept}: it is the displacement")
+            takes = (*WEIGHT_TAKES, "scale", "law") if asked == "mixed" else WEIGHT_TAKES
+            reason = f"weights are read back and {kept}: it is the displacement"
+            return compose(rest, WEIGHTS, start, asked, reason, method="intrinsic", takes=takes)
         case "commanded":
-            takes = ("probes", "scale", "law", "estimator", "update", "rate", "schedule")
             reason = (
-                f"the device reads back {capabilities.readback!r}, which shows no noise to explore with: directions "
-                "are commanded, and its loss noise sets their size (c* rule)"
+                f"there is no noise to explore with in what is read back, {capabilities.readback!r}: directions are "
+                "commanded, and its loss noise sets their size (c* rule)"
             )
-            return compose(rest.only("intrinsic", takes).over(WEIGHTS), start, "commanded", reason)
+            takes = (*WEIGHT_TAKES, "scale", "law")
+            return compose(rest, WEIGHTS, start, "commanded", reason, method="intrinsic", takes=takes)
         case _:
-            return selection.build(rest, start)
+            chosen = selection.build(rest, start)
+            if settings.exploration == "selection":
+                return chosen
+            return replace(chosen, reason=f"only a loss comes back and no direction can be commanded: {chosen.reason}")
 
 
 def choose(start: Start) -> ExplorationChoice:

@@ -116,6 +116,7 @@ class Start:
         measured: quantities by name, filled here, or given by a checkpoint.
         evaluations: loss readings spent here.
         commanded: how many of them had a commanded displacement.
+        settings: what the method was built with, defaults and measured values filled in; set by its builder.
     """
 
     device: Device
@@ -125,6 +126,7 @@ class Start:
     measured: dict[str, float] = field(default_factory=dict[str, float])
     evaluations: int = 0
     commanded: int = 0
+    settings: Settings = field(default_factory=Settings)
 
     def quantity(self, name: str, measure: Callable[[], float]) -> float:
         """The quantity of this name, measured only if it isn't known yet."""

@@ -17,5 +17,6 @@ DEFAULTS = Settings(probes=16, law="rademacher", estimator="forward", update="sg
 
 def build(settings: Settings, start: Start) -> Composition:
     """The method, on a device that can be commanded."""
-    chosen = settings.only("mgd", ("probes", "scale", "law", "update", "rate", "schedule")).over(DEFAULTS)
-    return compose(chosen, start, "commanded", "commanded perturbations against an undisplaced reading")
+    takes = ("probes", "scale", "law", "update", "rate", "schedule")
+    reason = "commanded perturbations against an undisplaced reading"
+    return compose(settings, DEFAULTS, start, "commanded", reason, method="mgd", takes=takes)

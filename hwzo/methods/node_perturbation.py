@@ -26,7 +26,7 @@ MOST_SILENT = 100
 
 def build(settings: Settings, start: Start) -> Composition:
     """The method, on a layered device with noisy nodes that reads them back."""
-    chosen = settings.over(DEFAULTS)
+    start.settings = chosen = settings.over(DEFAULTS)
     capabilities = start.device.capabilities
     network = capabilities.network
     if network is None or not (capabilities.reads_back("nodes") and capabilities.node_noise):

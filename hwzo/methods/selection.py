@@ -49,9 +49,7 @@ class Selection:
     parameters: ParameterSpec
     noisy: bool
     exploration: Exploration = "selection"
-    reason: str = (
-        "only a loss comes back and no direction can be commanded: mutations are programmed and kept if better"
-    )
+    reason: str = "mutations are programmed, and kept if the loss got better"
     evaluations: int = 2 * MOST
     regenerable: bool = True
 
@@ -83,9 +81,11 @@ class Selection:
             np.repeat([0.0, scale], [len(fresh), len(new)]),
         )
         target, state = self._decided(theta, candidate, scale, kept)
-        left = new if kept else np.empty(0) if self.noisy else old
-        if exact and kept:  # a loss without noise counts as read twice
-            left = np.repeat(left, 2)
+        left = np.empty(0)  # among noisy readings those that won are the lucky ones: they don't count for the next step
+        if kept and exact:
+            left = np.repeat(new, 2)
+        elif not kept and not self.noisy:
+            left = old
         readings = np.full(MOST, np.nan)
         readings[: len(left)] = left
         state |= {"incumbent": readings, "samples": np.array([samples])}
@@ -105,7 +105,9 @@ class Selection:
         return theta
 
     def _decided(self, theta: Array, candidate: Array, scale: float, kept: bool) -> tuple[Array, State]:
-        return (candidate if kept else theta), {"scale": np.array([scale * (GROW if kept else GROW**-0.25)])}
+        least = max(tensor.resolution for tensor in self.parameters.tensors)  # less than a step of the device is none
+        next_scale = max(least, scale * (GROW if kept else GROW**-0.25))
+        return (candidate if kept else theta), {"scale": np.array([next_scale])}
 
 
 def _read(device: Device, batch: Batch, repeats: int) -> Array:
@@ -126,6 +128,6 @@ def build(settings: Settings, start: Start) -> Selection:
     """The method; any device that can be programmed will do."""
     noisy = start.device.capabilities.parameter_noise == "retained"
     defaults = Settings(scale=0.05, law="sparse" if noisy else "gaussian")
-    chosen = settings.only("selection", ("scale", "law")).over(defaults)
+    start.settings = chosen = settings.only("selection", ("scale", "law")).over(defaults)
     directions = Directions(chosen.law or "gaussian", start.device.parameters, start.key)
     return Selection(directions, chosen.scale or 0.05, start.device.parameters, noisy)

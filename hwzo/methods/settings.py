@@ -56,6 +56,10 @@ class Settings:
         """These, with ``defaults`` where they are not set."""
         return replace(defaults, **self.given)  # pyright: ignore[reportArgumentType]
 
+    def keep(self, names: Iterable[str]) -> Settings:
+        """Those of these names, the others not set."""
+        return Settings(**{name: value for name, value in self.given.items() if name in set(names)})  # pyright: ignore[reportArgumentType]
+
     def only(self, method: str, allowed: Iterable[str]) -> Settings:
         """The same, after checking that nothing else is set.
 

@@ -19,6 +19,7 @@ CLASSICAL = Settings(
 
 def build(settings: Settings, start: Start) -> Composition:
     """The method, on a device that can be commanded."""
-    settings = settings.only("spsa", ("probes", "scale", "law", "update", "rate", "schedule", "gains"))
-    chosen = settings.over(CLASSICAL if settings.gains == "spall" else DEFAULTS)
-    return compose(chosen, start, "commanded", "antithetic pairs of commanded displacements")
+    takes = ("probes", "scale", "law", "update", "rate", "schedule", "gains")
+    defaults = CLASSICAL if settings.gains == "spall" else DEFAULTS
+    reason = "antithetic pairs of commanded displacements"
+    return compose(settings, defaults, start, "commanded", reason, method="spsa", takes=takes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hwzo.directions import Directions, second_moment
 from hwzo.errors import CapabilityError, ConfigError
@@ -32,19 +33,32 @@ SPALL_ALPHA = 0.602
 SPALL_STABILITY = 100.0
 
 
-def compose(chosen: Settings, start: Start, exploration: Exploration, reason: str) -> Composition:
-    """A weight-perturbation method from settings that are all chosen, but for a scale that may be measured.
+def compose(
+    settings: Settings,
+    defaults: Settings,
+    start: Start,
+    exploration: Exploration,
+    reason: str,
+    *,
+    method: str,
+    takes: Sequence[str],
+) -> Composition:
+    """A weight-perturbation method.
 
     Args:
-        chosen: probes, law, estimator, update, rate and schedule or gains must be set.
+        settings: what the user set.
+        defaults: probes, law, estimator, update, rate and schedule or gains must be set; a scale may be measured.
         start: the device and what is known of it.
         exploration: commanded, intrinsic-weight or mixed.
         reason: for the user.
+        method: its name.
+        takes: the settings that it takes.
 
     Raises:
         CapabilityError: the device can't be commanded along the law, has no noise to read, or doesn't read back.
         ConfigError: settings that don't go together.
     """
+    chosen = settings.only(method, takes).over(defaults)
     device, capabilities = start.device, start.device.capabilities
     law, estimator, n = chosen.law or "rademacher", chosen.estimator or "block", chosen.probes or 2
     commands, reads = exploration != "intrinsic-weight", exploration != "commanded"
@@ -72,6 +86,7 @@ def compose(chosen: Settings, start: Start, exploration: Exploration, reason: st
     if scale is None:
         scale = start.quantity("probe_size", lambda: _measured_scale(start, law, central=paired))
     moment = second_moment(law, device.parameters)
+    start.settings = replace(chosen, scale=scale).keep(takes)
     explore = WeightExploration(
         Directions(law, device.parameters, start.key),
         n,

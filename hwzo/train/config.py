@@ -99,7 +99,7 @@ class TrainConfig(BaseModel):
             elif isinstance(cause := first.get("ctx", {}).get("error"), ConfigError):
                 message = str(cause)
             else:
-                message = f"{key} = {values.get(key)!r}: {first['msg']}"
+                message = f"{key} = {values.get(key)!r}: {first['msg'].replace('Input should', 'should')}"
             raise ConfigError(message, key=key) from None
 
     @classmethod
@@ -122,8 +122,10 @@ class TrainConfig(BaseModel):
         return cls.build(values)
 
     def to_toml(self) -> str:
-        """As a TOML document that ``load`` reads back; keys at None are left out."""
-        return tomlkit.dumps(self.model_dump(exclude_none=True))
+        """As a TOML document that ``load`` reads back; keys at None stand there as comments."""
+        values = self.model_dump()
+        unset = [f"# {key} is left to the task, the method or the device" for key in values if values[key] is None]
+        return tomlkit.dumps(self.model_dump(exclude_none=True)) + "\n".join(["", *unset, ""])
 
 
 def read_toml(path: Path) -> dict[str, object]:

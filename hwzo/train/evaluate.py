@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
+from statistics import fmean, stdev
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
@@ -31,9 +32,9 @@ class Evaluation(BaseModel):
         task: whose test split was read.
         samples: how many there are.
         accuracy: mean over the repeats.
-        accuracy_standard_error: of that mean: how the device's noise moves it; the split's finite size is not in it.
-            None with one repeat.
-        repeats: noisy passes over the whole split; the device was programmed once.
+        accuracy_standard_error: of that mean: how the device's noise, of writing and of reading, moves it; the split's
+            finite size is not in it. None with one repeat.
+        repeats: how often the device was programmed and the whole split read.
         loss: mean over the repeats.
     """
 
@@ -52,7 +53,7 @@ class Evaluation(BaseModel):
 def evaluate(
     path: Path, device: str | Device | None = None, *, task: str | Task | None = None, repeats: int = 10
 ) -> Evaluation:
-    """Program weights into a device and read the test split ``repeats`` times.
+    """Program weights into a device and read the test split, ``repeats`` times over.
 
     Args:
         path: a run's folder, or a weights file.
@@ -80,25 +81,30 @@ def evaluate(
         _check_same(weights.parameters, guard.parameters, str(path), str(guard.info))
         if not guard.gives_outputs:
             raise CapabilityError(f"{guard.info} gives a loss only: an accuracy needs outputs that are read back")
-        batch = chosen.batch("test")
+        batch, layered = chosen.batch("test"), guard.capabilities.network
+        if layered is not None and layered.layers[0] != batch.inputs.shape[1]:
+            raise ConfigError(
+                f"task {chosen.name!r} has {batch.inputs.shape[1]} inputs, weights {path} are for {layered.label}",
+                key="task",
+            )
         with threadpool_limits(1):
-            guard.program(weights.theta)
-            right, losses = np.empty(repeats), np.empty(repeats)
-            for i in range(repeats):
+            right, losses = list[float](), list[float]()
+            for _ in range(repeats):
+                guard.program(weights.theta)
                 readings = guard.measure(Probes.plain(want="outputs"), batch)
                 if readings.outputs is None:
                     raise CapabilityError(f"{guard.info} did not return the outputs that it declares")
-                right[i] = accuracy(readings.outputs[0], batch.targets, batch.loss)
-                losses[i] = readings.losses[0]
+                right.append(float(accuracy(readings.outputs[0], batch.targets, batch.loss)))
+                losses.append(float(readings.losses[0]))
         return Evaluation(
             device=guard.info.url,
             emulated=guard.info.emulated,
             task=chosen.name,
             samples=len(batch),
-            accuracy=float(right.mean()),
-            accuracy_standard_error=float(right.std(ddof=1)) / math.sqrt(repeats) if repeats > 1 else None,
+            accuracy=fmean(right),
+            accuracy_standard_error=stdev(right) / math.sqrt(repeats) if repeats > 1 else None,
             repeats=repeats,
-            loss=float(losses.mean()),
+            loss=fmean(losses),
         )
     finally:
         if opened is not device:
@@ -117,10 +123,13 @@ def load_weights(path: Path) -> Weights:
         folder.description()  # says so if it isn't a run's folder
         if not folder.weights.is_file():
             raise FileError(
-                f"run {path} isn't finished, so it has no weights; finish it with hwzo train --run {path} --resume, or "
-                f"rebuild them with hwzo replay {path} -o weights.safetensors"
+                f"run {path} isn't finished, so it has no weights; finish it with "
+                f"hwzo train --run {shlex.quote(str(path))} --resume, or "
+                f"rebuild them with hwzo replay {shlex.quote(str(path))} -o weights.safetensors"
             )
         return Weights.load(folder.weights)
+    if not path.exists():
+        raise FileError(f"{path} does not exist; expected a run's folder or a weights file (.safetensors)")
     return Weights.load(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 import time
@@ -93,7 +94,7 @@ class Loop:
                     self.journal.event(self.at.t, "stopped", stopped)
                     raise StoppedError(
                         f"stopped by {stopped} after step {self.at.t}; go on with: "
-                        f"hwzo train --run {self.folder.path} --resume",
+                        f"hwzo train --run {shlex.quote(str(self.folder.path))} --resume",
                         signal.Signals[stopped],
                     )
                 return self._finish(stopped)

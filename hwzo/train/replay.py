@@ -21,7 +21,7 @@ from hwzo.train.journal import Journal
 from hwzo.train.loop import Loop
 from hwzo.train.weights import Weights
 
-How = Literal["seeds and losses", "rerun on the emulated device", "stored step vectors"]
+How = Literal["seeds and losses", "a rerun on the emulated device", "stored step vectors"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _replayed(
             if count != wanted - at.t:
                 raise FileError(f"journal {folder.journal} lacks {wanted - at.t - count} steps before step {wanted}")
         else:
-            how = "rerun on the emulated device"
+            how = "a rerun on the emulated device"
             guard.emulation.restore(at.snapshot)
             known = {record.t: record for record in journal.records(at.t, wanted)}
             theta = Loop(config, folder, journal, bench.task, guard, method, at, known).train_to(wanted).theta

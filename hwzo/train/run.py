@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,11 @@ class Run:
 
     path: Path
     config: TrainConfig
-    description: Mapping[str, object]
+    description: Mapping[str, object] = field(repr=False)
     result: Result | None
-    curve: Mapping[str, NDArray[np.float64]]
-    validations: tuple[Validation, ...]
-    events: tuple[tuple[float, int, str, str], ...]
+    curve: Mapping[str, NDArray[np.float64]] = field(repr=False)
+    validations: tuple[Validation, ...] = field(repr=False)
+    events: tuple[tuple[float, int, str, str], ...] = field(repr=False)
 
     def checkpoint(self, t: int | None = None) -> Checkpoint:
         """The last whole checkpoint, or the last at or before step t."""

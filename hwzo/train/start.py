@@ -112,7 +112,14 @@ def _begin(
         guard.program(theta)
         begin = Start(guard, theta, first_batch(config, bench.task), key_of(config))
         method = entry.build(config.settings, begin)
+        config = config.model_copy(update=begin.settings.given)
         spent = Spent(begin.evaluations, begin.commanded, guard.cost)
+        if not Budget.parse(config.budget or entry.budget).allows(spent, method.evaluations):
+            raise ConfigError(
+                f"budget = {config.budget!r} allows no step: a step takes up to {method.evaluations} evaluations"
+                + (f", and {spent.evaluations} went into calibration" if spent.evaluations else ""),
+                key="budget",
+            )
         snapshot = b"" if guard.emulation is None else guard.emulation.snapshot()
         at = Checkpoint(0, theta, method.begin(theta.size), spent, begin.measured, snapshot=snapshot)
         for old in folder.path.glob("journal.sqlite*"):  # of a start that was killed before its first checkpoint
@@ -156,6 +163,12 @@ def _resume(
         try:
             loop = _continued(folder, config, journal, bench, at, watch, say)
             if config != stored:
+                text = (
+                    f"budget {stored.budget} raised to {config.budget}: a rate that falls with it steps up again, so the "
+                    "result is not that of one long run; the test split is read once more at the end"
+                )
+                say(text)
+                journal.event(at.t, "budget raised", text)
                 folder.describe(config, _about(bench, loop.method, at.measured))
             return loop.run()
         finally:

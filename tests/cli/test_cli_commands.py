@@ -108,7 +108,7 @@ def test_evaluate(hwzo, run):
     assert done.json["repeats"] == 5
     people = hwzo("evaluate", path / "weights.safetensors")
     assert "+-" in people.out
-    assert "(n = 10 passes)" in people.out
+    assert "(n = 10, programmed anew each time)" in people.out
 
 
 def test_evaluate_refuses_what_does_not_fit(hwzo, run, tmp_path):

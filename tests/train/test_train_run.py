@@ -286,9 +286,9 @@ def test_two_processes_in_one_folder(tmp_path):
 @pytest.mark.parametrize(
     ("method", "device", "how"),
     [
-        ("intrinsic", PCM, "rerun on the emulated device"),
-        ("intrinsic", "crossbar:ideal?sigma=0.05&readback=weights", "rerun on the emulated device"),
-        ("backprop", PCM, "rerun on the emulated device"),
+        ("intrinsic", PCM, "a rerun on the emulated device"),
+        ("intrinsic", "crossbar:ideal?sigma=0.05&readback=weights", "a rerun on the emulated device"),
+        ("backprop", PCM, "a rerun on the emulated device"),
         ("block", PCM, "seeds and losses"),
         ("spsa", "crossbar:ideal?layers=2-3-1", "seeds and losses"),
         ("mgd", PCM, "seeds and losses"),

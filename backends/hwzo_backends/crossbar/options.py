@@ -117,7 +117,7 @@ def resolve(
     Raises:
         ConfigError: unknown preset or option, or a value out of range; names the key, the value and what is allowed.
     """
-    preset = find_preset(url.target or "ideal")
+    preset = find_preset(url.target)
     suggested: dict[str, object] = {}
     if network is not None:
         suggested |= {"layers": network.label, "activation": network.activation}
@@ -142,7 +142,7 @@ def _validate(values: dict[str, object]) -> Options:
         if error["type"] == "extra_forbidden":
             near = get_close_matches(key, Options.model_fields, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            message = f"unknown option; {hint}There are: {', '.join(sorted(Options.model_fields))}"
+            message = f"unknown option; {hint}there are: {', '.join(sorted(Options.model_fields))}"
         elif key == "tile":
             message = "should be rows or rows x columns, such as 256 or 256x128"
         else:
