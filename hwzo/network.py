@@ -6,6 +6,7 @@ Layer l computes ``a_l = x_{l-1} W_l + b_l`` and passes ``x_l = f(a_l)`` on; the
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -57,10 +58,9 @@ class Network:
         Raises:
             ConfigError: not numbers joined by '-', or an unknown activation.
         """
-        try:
-            sizes = tuple(int(n) for n in layers.split("-"))
-        except ValueError:
-            raise ConfigError(f"layers={layers!r} is not of the form 64-32-10", key="layers") from None
+        if not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9})*", layers):
+            raise ConfigError(f"layers={layers!r} is not of the form 64-32-10", key="layers")
+        sizes = tuple(int(n) for n in layers.split("-"))
         return cls(sizes, activation)  # pyright: ignore[reportArgumentType]  (checked by __post_init__)
 
     @property

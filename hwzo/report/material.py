@@ -103,7 +103,7 @@ def _spent(run: Run, last: Checkpoint | None) -> Spent:
         cost = Cost(cell_writes=result.cell_writes, device_seconds=result.device_seconds, joules=result.joules)
         return Spent(result.evaluations, result.commanded_probes, cost, result.wall_seconds)
     spent, start = (Spent(), 0) if last is None else (last.spent, last.t)
-    journal = Journal(RunFolder(run.path).journal)
+    journal = Journal(RunFolder(run.path).journal, read_only=True)
     try:
         since = list(journal.costs(start))
     finally:

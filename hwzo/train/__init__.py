@@ -41,8 +41,12 @@ def train(
     Raises:
         HwzoError: see `hwzo.errors`.
     """
+    from hwzo.errors import ConfigError
     from hwzo.train.config import TrainConfig
     from hwzo.train.start import start
+
+    if run == "":
+        raise ConfigError("run = '' is no name of a folder; leave it out for a new one under runs/", key="run")
 
     given = dict(settings)
     if task is not None:

@@ -13,11 +13,14 @@ from tomlkit.exceptions import TOMLKitError
 
 from hwzo.errors import ConfigError, FileError
 from hwzo.methods.settings import Estimator, ExplorationChoice, Schedule, Settings, UpdateName
+from hwzo.network import Activation, Network
 from hwzo.probes import Law
 from hwzo.registry import DeviceURL
 from hwzo.train.budget import Budget
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Strict: an integer is a number too, but true and "0.1" are none.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Moderate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -34,7 +37,7 @@ class TrainConfig(BaseModel):
         layers, activation: the network, such as ``"64-32-10"``; the device URL's own come first.
         batch: samples a minibatch.
         validate_every: training evaluations between two looks at the validation split.
-        timeout_s: the longest a device call may take; None: as the device declares.
+        timeout_s: the longest a device call may take, up to 1e6; None: as the device declares.
         exploration, probes, scale, law, estimator, update, rate, schedule, gains: of the method, see `Settings`.
     """
 
@@ -44,17 +47,17 @@ class TrainConfig(BaseModel):
     device: str = "crossbar:pcm"
     method: str = "intrinsic"
     budget: str | None = None
-    target: Annotated[float, Field(gt=0, le=1)] | None = None
+    target: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)] = 0
     layers: str | None = None
-    activation: str | None = None
+    activation: Activation | None = None
     batch: Count | None = None
     validate_every: Count = 100
-    timeout_s: Positive | None = None
+    timeout_s: Moderate | None = None
 
     exploration: ExplorationChoice | None = None
     probes: Count | None = None
-    scale: Positive | None = None
+    scale: Moderate | None = None
     law: Law | None = None
     estimator: Estimator | None = None
     update: UpdateName | None = None
@@ -73,6 +76,13 @@ class TrainConfig(BaseModel):
     def _budget_is_one(cls, value: str | None) -> str | None:
         if value is not None:
             Budget.parse(value)
+        return value
+
+    @field_validator("layers")
+    @classmethod
+    def _layers_are_some(cls, value: str | None) -> str | None:
+        if value is not None:
+            Network.parse(value)
         return value
 
     @property

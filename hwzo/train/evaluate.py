@@ -22,6 +22,8 @@ from hwzo.train.folder import RunFolder
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.weights import Weights
 
+MOST_REPEATS = 100_000
+
 
 class Evaluation(BaseModel):
     """What ``hwzo evaluate --json`` prints.
@@ -59,15 +61,15 @@ def evaluate(
         path: a run's folder, or a weights file.
         device: URL or open device; None: the one that the weights were learned on.
         task: None: the one that the weights were learned for.
-        repeats: at least 1.
+        repeats: 1 to 100,000.
 
     Raises:
         FileError: no weights there.
         ConfigError: weights of another architecture, or outside the device's window; both are shown.
         CapabilityError: the device gives a loss only.
     """
-    if repeats < 1:
-        raise ConfigError(f"repeats = {repeats} must be at least 1", key="repeats")
+    if not 1 <= repeats <= MOST_REPEATS:
+        raise ConfigError(f"repeats = {repeats} must be from 1 to {MOST_REPEATS}", key="repeats")
     weights = load_weights(path)
     chosen = task if isinstance(task, Task) else load_task(task or weights.task)
     network = Network.parse(weights.layers, weights.activation) if weights.layers else None
@@ -118,7 +120,11 @@ def load_weights(path: Path) -> Weights:
     Raises:
         FileError: neither is there.
     """
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise FileError(f"{path} can't be looked at: {error.strerror or error}") from error
+    if is_folder:
         folder = RunFolder(path)
         folder.description()  # says so if it isn't a run's folder
         if not folder.weights.is_file():
@@ -128,7 +134,7 @@ def load_weights(path: Path) -> Weights:
                 f"rebuild them with hwzo replay {shlex.quote(str(path))} -o weights.safetensors"
             )
         return Weights.load(folder.weights)
-    if not path.exists():
+    if not exists:
         raise FileError(f"{path} does not exist; expected a run's folder or a weights file (.safetensors)")
     return Weights.load(path)
 

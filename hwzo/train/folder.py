@@ -15,6 +15,7 @@ from hwzo.errors import ConfigError, FileError
 from hwzo.lease import Lease
 from hwzo.train.checkpoint import Checkpoint, checkpoints
 from hwzo.train.config import TrainConfig, read_toml
+from hwzo.train.journal_file import content, parts
 from hwzo.train.tensors import write_atomically
 
 FORMAT = 1
@@ -94,15 +95,61 @@ class RunFolder:
 
     @property
     def foreign(self) -> list[str]:
-        """Names in the folder that no start of a run leaves there."""
+        """Names in the folder that no start of a run leaves there when it is killed before it is ``started``."""
         names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
         ours = (LOCK, f"{LOCK}.holder", "checkpoints", "run.toml", ".run.toml.part")
-        return [name for name in names if name not in ours and not name.startswith("journal.sqlite")]
+        journal = [path.name for path in parts(self.journal)]
+        kept = [f"checkpoints/{path.name}" for path in checkpoints(self.checkpoints)]
+        return [name for name in names if name not in ours and name not in journal] + kept
+
+    def clear(self) -> None:
+        """Make room for a new journal: remove one that holds nothing, as of a start that was killed.
+
+        Raises:
+            FileError: it holds something, which is then left there, or can't be removed.
+        """
+        found = content(self.journal)
+        if found:
+            missing = "its checkpoints" if self.toml.is_file() else "run.toml and checkpoints"
+            raise FileError(
+                f"run = {str(self.path)!r} holds {found}, without {missing}, so the run can't go on; nothing was "
+                "changed: put back what is missing, or name another folder",
+                key="run",
+            )
+        try:
+            for path in parts(self.journal):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"{self.journal} can't be replaced: {error.strerror or error}") from error
+
+    def forget_weights(self) -> None:
+        """Remove the final weights of a run that goes on; replay gives them again.
+
+        Raises:
+            FileError: they can't be removed.
+        """
+        try:
+            self.weights.unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"{self.weights} can't be removed: {error.strerror or error}") from error
+
+    def check_in_place(self) -> None:
+        """Look whether the run's description is still there.
+
+        Raises:
+            FileError: it isn't, and without it the run can't go on.
+        """
+        if not self.toml.is_file():
+            raise FileError(
+                f"{self.toml} was removed while the run went on; put it back, then go on with --resume: "
+                "without it nothing says what run this is"
+            )
 
     def discard(self) -> None:
         """Remove what a start left that came to nothing, and the folder, if that was all there was in it."""
-        with contextlib.suppress(OSError):
-            for path in (*self.path.glob("journal.sqlite*"), *self.checkpoints.glob(".*.part")):
+        with contextlib.suppress(OSError, FileError):
+            self.clear()
+            for path in self.checkpoints.glob(".*.part"):
                 path.unlink()
             for name in ("run.toml", ".run.toml.part", f"{LOCK}.holder", LOCK):
                 (self.path / name).unlink(missing_ok=True)
@@ -120,7 +167,11 @@ class RunFolder:
         Raises:
             FileError: missing, damaged or of another format.
         """
-        if not self.toml.is_file():
+        try:
+            there = self.toml.is_file()
+        except OSError as error:
+            raise FileError(f"run {self.path} can't be looked at: {error.strerror or error}") from error
+        if not there:
             raise FileError(f"{self.path} is not a run's folder: it has no run.toml")
         values = read_toml(self.toml)
         if values.get("format") != FORMAT:

@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from hwzo.errors import FileError
 from hwzo.methods.method import Outcome, Record
 from hwzo.probes import Cost
+from hwzo.train.journal_file import identity, open_to_read
 
 FORMAT = 1
+_LAST_SECOND = 253402300800  # Unix time of the year 10000, before which all that ever happened did
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE steps (
@@ -73,26 +75,46 @@ class Journal:
     Args:
         path: ``journal.sqlite``; made if absent and ``create``.
         create: make a new one; otherwise it must exist.
+        read_only: only look at it; it is left as it is, on a read-only disk, too.
 
     Raises:
         FileError: missing, damaged, of another format, or not writable.
     """
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
         self.path = path
         self._outcome: tuple[object, ...] | None = None  # of the last step, until the next intent goes out with it
-        if not create and not path.is_file():
+        if not create and identity(path) is None:
             raise FileError(f"journal {path} does not exist; is {path.parent} a run's folder?")
-        with self._explained():
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")  # no fsync a step; the file stays whole after a power cut
-            if create:
-                self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-                self.remember("format", str(FORMAT))
-            found = self.recall("format")
-        if found != str(FORMAT):
-            raise FileError(f"journal {path} has format {found}, this version reads format {FORMAT}")
+        try:
+            with self._explained():
+                self._db = open_to_read(path) if read_only else sqlite3.connect(path, isolation_level=None, timeout=5.0)
+                if not read_only:
+                    self._db.execute("PRAGMA journal_mode = WAL")
+                    self._db.execute("PRAGMA synchronous = NORMAL")  # no fsync a step; stays whole after a power cut
+                if create:
+                    self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+                    self.remember("format", str(FORMAT))
+                found = self.recall("format")
+            if found != str(FORMAT):
+                raise FileError(f"journal {path} has format {found}, this version reads format {FORMAT}")
+        except FileError:
+            if hasattr(self, "_db"):
+                self._db.close()
+            raise
+        self._file = identity(path)
+
+    def check_in_place(self) -> None:
+        """Look whether the file is still the one that was opened.
+
+        Raises:
+            FileError: somebody removed or replaced it; what is written from then on would be lost.
+        """
+        if identity(self.path) != self._file:
+            raise FileError(
+                f"journal {self.path} was removed or replaced while the run went on: the steps in it are lost; the "
+                "last checkpoint is whole, and --resume goes on from it"
+            )
 
     def intend(self, t: int) -> None:
         """Say that step t is about to touch the device; makes this and all before it durable."""
@@ -126,14 +148,20 @@ class Journal:
             None if outcome.coefficients is None else outcome.coefficients.tobytes(),
             None if gradient is None else gradient.tobytes(),
         )
-        self._outcome = (t, 1, *numbers, *blobs, _crc32(t, numbers, blobs), time.time())
+        with self._explained():
+            self._outcome = (t, 1, *numbers, *blobs, _crc32(t, numbers, blobs), time.time())
 
     def forget(self, start: int) -> None:
-        """Drop all steps and looks from step ``start`` on; durable at once."""
+        """Drop all steps from step ``start`` on, and the looks after it; durable at once."""
         self._outcome = None
         with self._explained():
-            for table in ("steps", "validations"):
-                self._db.execute(f"DELETE FROM {table} WHERE t >= ?", (start,))
+            self._db.execute("DELETE FROM steps WHERE t >= ?", (start,))
+            self._db.execute("DELETE FROM validations WHERE t > ?", (start,))  # the look at t came before step t
+
+    def forget_result(self) -> None:
+        """Drop the result, of a run that goes on; durable at once."""
+        with self._explained():
+            self._db.execute("DELETE FROM meta WHERE key = 'result'")
 
     def validated(self, validation: Validation) -> None:
         """Keep a look at the validation split, and all before it; durable at once."""
@@ -237,6 +265,8 @@ class Journal:
         query = "SELECT t, loss, evaluations, cell_writes, device_seconds, joules FROM steps WHERE done = 1 ORDER BY t"
         with self._explained():
             rows: NDArray[np.float64] = np.array(self._db.execute(query).fetchall(), dtype=np.float64).reshape(-1, 6)
+            if not np.isfinite(rows).all():  # NULL reads as NaN
+                raise sqlite3.DatabaseError("a step lacks numbers")
         names = ("t", "loss", "evaluations", "cell_writes", "device_seconds", "joules")
         curve = {name: rows[:, column] for column, name in enumerate(names)}
         return curve | {name: np.cumsum(curve[name]) for name in names[2:]}
@@ -244,12 +274,17 @@ class Journal:
     def validations(self) -> list[Validation]:
         """All looks at the validation split, in order."""
         with self._explained():
-            return [Validation(*row) for row in self._db.execute("SELECT * FROM validations ORDER BY t")]
+            return [_validation(row) for row in self._db.execute("SELECT * FROM validations ORDER BY t")]
 
     def events(self) -> list[tuple[float, int, str, str]]:
         """(time, t, kind, detail) of everything that happened."""
         with self._explained():
-            return self._db.execute("SELECT time, t, kind, detail FROM events ORDER BY rowid").fetchall()
+            rows = self._db.execute("SELECT time, t, kind, detail FROM events ORDER BY rowid").fetchall()
+            for when, t, kind, detail in rows:
+                words = isinstance(kind, str) and isinstance(detail, str)
+                if not (isinstance(when, float) and 0 <= when < _LAST_SECOND and isinstance(t, int) and words):
+                    raise sqlite3.DatabaseError(f"an event of step {t!r} is none: {(when, kind, detail)!r}")
+            return rows
 
     def close(self) -> None:
         """Make all so far durable, if the disk allows, and let go of the file."""
@@ -268,14 +303,16 @@ class Journal:
             yield
         except FileError:
             raise
-        except (sqlite3.Error, TypeError, ValueError) as error:  # the latter two: columns that don't hold numbers
-            text = str(error)
+        except (sqlite3.Error, TypeError, ValueError, OverflowError, struct.error) as error:
+            text = str(error)  # the last four: columns that don't hold numbers, or numbers that don't fit
             db = getattr(self, "_db", None)
             if db is not None and db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
             if "full" in text or "disk I/O" in text:
                 message = f"journal {self.path} could not be written: {text}; make room, then go on with --resume"
+            elif any(reason in text for reason in ("readonly", "unable to open", "locked")):
+                message = f"journal {self.path} can't be used: {text}"
             else:
                 message = f"journal {self.path} is damaged or can't be used: {text}; {self._last_good()}"
             raise FileError(message) from error
@@ -289,6 +326,14 @@ class Journal:
                     break
                 last = t
         return "no step in it can be read" if last is None else f"its last good step is {last}"
+
+
+def _validation(row: tuple[Any, ...]) -> Validation:
+    t, evaluations, cell_writes, loss, accuracy, samples = row
+    whole = all(isinstance(value, int) for value in (t, evaluations, cell_writes, samples))
+    if not (whole and isinstance(loss, float) and (accuracy is None or isinstance(accuracy, float))):
+        raise sqlite3.DatabaseError(f"the look after {t!r} steps is none: {row!r}")
+    return Validation(*row)
 
 
 def _crc32(t: int, numbers: Sequence[Any], blobs: Sequence[bytes | None]) -> int:

@@ -52,6 +52,7 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Loop:
         at: where the run stands.
         rerun: steps that the journal already has, by number, which a rerun must give again.
         watch: is shown the progress.
+        say: is told what a user should know, a line each.
     """
 
     config: TrainConfig
@@ -78,6 +80,7 @@ class Loop:
     at: Checkpoint
     rerun: dict[int, Record]
     watch: Watch | None = None
+    say: Say = lambda text: None
 
     def run(self) -> Result:
         """Spend the budget, read the test split once, and write down what came of it.
@@ -89,6 +92,8 @@ class Loop:
         with _signals() as stop:
             try:
                 stopped = self._train(stop)
+                if stopped in ("target", "budget"):
+                    self._forget_what_was_not_rerun(stopped)
                 self._save()
                 if stopped in ("SIGINT", "SIGTERM"):
                     self.journal.event(self.at.t, "stopped", stopped)
@@ -138,7 +143,8 @@ class Loop:
         while not stop:
             if self.config.target is not None and self.at.evaluations_to_target is not None:
                 return "target"
-            if not budget.allows(self.at.spent, self.method.evaluations):
+            # A rerun takes the steps that the journal has, however slow it is and whatever the clock says.
+            if self.at.t not in self.rerun and not budget.allows(self.at.spent, self.method.evaluations):
                 return "budget"
             loss = self._step(sampler.at(self.at.t), budget, keep=True)
             now = time.perf_counter()
@@ -180,6 +186,18 @@ class Loop:
         self.rerun.clear()
         self.journal.forget(self.at.t)  # what follows replaces it
         self.journal.event(self.at.t, "rerun differs", text)
+        self.say(f"{text} The run goes on from there; the journal's steps from it on are replaced")
+
+    def _forget_what_was_not_rerun(self, stopped: str) -> None:
+        if not self.rerun:
+            return
+        text = (
+            f"ended by its {stopped} at step {self.at.t}, {len(self.rerun)} steps before the journal; these are dropped"
+        )
+        self.rerun.clear()
+        self.journal.forget(self.at.t)
+        self.journal.event(self.at.t, "rerun ended early", text)
+        self.say(text)
 
     def _look_first(self, *, keep: bool) -> None:
         self._previous_evaluations = self.at.spent.evaluations
@@ -214,6 +232,8 @@ class Loop:
         self.at.snapshot = b"" if emulation is None else emulation.snapshot()
         self.journal.commit()
         self.folder.keep(self.at)
+        self.journal.check_in_place()
+        self.folder.check_in_place()
 
     def _note_failure(self, error: HwzoError) -> None:
         with suppress(HwzoError):  # if the journal itself failed, that is the error already on its way up

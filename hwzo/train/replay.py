@@ -58,7 +58,7 @@ def replay(
         FileError: the run is damaged.
     """
     folder = RunFolder(Path(path))
-    journal = Journal(folder.journal)
+    journal = Journal(folder.journal, read_only=True)
     try:
         with threadpool_limits(1):  # as in the run itself
             return _replayed(folder, journal, step, task, device)

@@ -60,7 +60,7 @@ def load_run(path: str | Path) -> Run:
     """
     folder = RunFolder(Path(path))
     description, config = folder.description(), folder.config()
-    journal = Journal(folder.journal)
+    journal = Journal(folder.journal, read_only=True)
     try:
         result = journal.recall("result")
         return Run(

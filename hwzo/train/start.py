@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,10 +22,8 @@ from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
-from hwzo.train.loop import DEFAULT_TARGET, Loop, Watch
+from hwzo.train.loop import DEFAULT_TARGET, Loop, Say, Watch
 from hwzo.train.result import Result
-
-Say = Callable[[str], None]
 
 
 def start(
@@ -54,7 +52,13 @@ def start(
         HwzoError: see `hwzo.errors`.
     """
     method_named(config.method)
-    folder = _folder(run, config, resume=resume)
+    try:
+        folder = _folder(run, config, resume=resume)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"run = {str(run)!r} can't be used: {reason}", key="run") from error
     folder.lock()
     try:
         with threadpool_limits(1):  # one BLAS thread: the same bytes on any machine load
@@ -75,6 +79,12 @@ def _folder(run: Path | None, config: TrainConfig, *, resume: bool) -> RunFolder
     folder = RunFolder(run)
     if run.exists() and not run.is_dir():
         raise ConfigError(f"run = {str(run)!r} is a file, not a folder", key="run")
+    if run == Path() and not folder.started:  # what an empty name comes to, too
+        raise ConfigError(
+            f"run = {str(run)!r} is the current folder, or no name; name a folder, or the current one in full: "
+            f"{Path.cwd()}",
+            key="run",
+        )
     if folder.started:
         if not resume:
             folder.lock()  # if it is still going on, that is what the user should hear
@@ -92,6 +102,7 @@ def _folder(run: Path | None, config: TrainConfig, *, resume: bool) -> RunFolder
 def _begin(
     folder: RunFolder, config: TrainConfig, task: Task | None, device: Device | None, watch: Watch | None, say: Say
 ) -> Result:
+    folder.clear()
     entry = method_named(config.method)
     bench = open_bench(config, task, device)
     try:
@@ -122,15 +133,13 @@ def _begin(
             )
         snapshot = b"" if guard.emulation is None else guard.emulation.snapshot()
         at = Checkpoint(0, theta, method.begin(theta.size), spent, begin.measured, snapshot=snapshot)
-        for old in folder.path.glob("journal.sqlite*"):  # of a start that was killed before its first checkpoint
-            old.unlink()
         journal = Journal(folder.journal, create=True)
         try:
             folder.describe(config, _about(bench, method, begin.measured))
             folder.keep(at)
             say(f"run {folder.path}: {bench.task.name} on {guard.info}")
             say(f"exploration {method.exploration}: {method.reason}")
-            loop = Loop(config, folder, journal, bench.task, guard, method, at, {}, watch)
+            loop = Loop(config, folder, journal, bench.task, guard, method, at, {}, watch, say)
             return loop.run()
         finally:
             journal.close()
@@ -164,11 +173,14 @@ def _resume(
             loop = _continued(folder, config, journal, bench, at, watch, say)
             if config != stored:
                 text = (
-                    f"budget {stored.budget} raised to {config.budget}: a rate that falls with it steps up again, so the "
-                    "result is not that of one long run; the test split is read once more at the end"
+                    f"budget {stored.budget} raised to {config.budget}: a rate that falls with it steps up again, so "
+                    "the result is not that of one long run; the test split is read once more at the end"
                 )
                 say(text)
                 journal.event(at.t, "budget raised", text)
+                # In this order: killed in between, it is an unfinished run of the old budget, and ends as that did.
+                journal.forget_result()
+                folder.forget_weights()
                 folder.describe(config, _about(bench, loop.method, at.measured))
             return loop.run()
         finally:
@@ -237,7 +249,7 @@ def _continued(
         folder.keep(at)
         say(f"going on from step {at.t}, rebuilt from the journal and programmed again")
     journal.event(at.t, "resumed", f"{len(rerun)} steps to rerun")
-    return Loop(config, folder, journal, bench.task, guard, method, at, rerun, watch)
+    return Loop(config, folder, journal, bench.task, guard, method, at, rerun, watch, say)
 
 
 def _agreed(stored: TrainConfig, given: Mapping[str, object], path: Path) -> TrainConfig:

@@ -80,17 +80,34 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment it is either the old one or the new one, whole.
 
     Raises:
-        FileError: the disk is full or the folder isn't writable; what was there before is still there.
+        FileError: it is no regular file, the disk is full, or the folder isn't writable; what was there before is
+            still there. A symbolic link stays one; the file that it leads to is written.
     """
-    part = path.with_name(f".{path.name}.part")
+    file_itself = _regular(path)
+    part = file_itself.with_name(f".{file_itself.name}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        part.replace(file_itself)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         hint = "; make room, then go on with --resume" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise FileError(f"{path} could not be written: {error.strerror or error}{hint}") from error
+
+
+def _regular(path: Path) -> Path:
+    """The file that a path leads to, which must be a regular one, or none yet."""
+    try:
+        found = path.resolve()
+        if found.is_dir():
+            raise FileError(f"{str(path)!r} can't be written: it is a folder; name a file")
+        if found.exists() and not found.is_file():
+            raise FileError(f"{path} can't be written: it is a device, a pipe or a socket; name a file")
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that lead to each other
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{path} could not be written: {getattr(error, 'strerror', None) or error}") from error
+    return found

@@ -19,10 +19,10 @@ configs = st.fixed_dictionaries(
         "layers": st.just("64-10"),
         "batch": st.integers(1, 10**9),
         "validate_every": st.integers(1, 10**9),
-        "timeout_s": st.floats(0, 1e300, exclude_min=True),
+        "timeout_s": st.floats(0, 1e6, exclude_min=True),
         "exploration": st.sampled_from(["auto", "commanded", "mixed"]),
         "probes": st.integers(1, 10**6),
-        "scale": st.floats(0, 1e300, exclude_min=True),
+        "scale": st.floats(0, 1e6, exclude_min=True),
         "law": st.sampled_from(["rademacher", "sparse"]),
         "estimator": st.sampled_from(["block", "least-squares"]),
         "update": st.sampled_from(["sgd", "normalised-momentum"]),
@@ -66,6 +66,16 @@ def test_assignments_say_the_same_as_a_file(values):
         ({"rate": float("inf")}, "rate", "finite"),
         ({"scale": -0.1}, "scale", "greater than 0"),
         ({"timeout_s": 0}, "timeout_s", "greater than 0"),
+        ({"timeout_s": 1e300}, "timeout_s", "less than or equal to 1000000"),
+        ({"scale": 1e308}, "scale", "less than or equal to 1000000"),
+        ({"rate": True}, "rate", "number"),
+        ({"target": True}, "target", "number"),
+        ({"layers": ""}, "layers", "form 64-32-10"),
+        ({"layers": "６４-10"}, "layers", "form 64-32-10"),
+        ({"layers": "64-1_0"}, "layers", "form 64-32-10"),
+        ({"layers": "64-0"}, "layers", "at least one unit"),
+        ({"layers": "64-" + "9" * 5000}, "layers", "form 64-32-10"),
+        ({"activation": ""}, "activation", "'tanh'"),
         ({"law": "uniform"}, "law", "'rademacher'"),
         ({"estimator": "best"}, "estimator", "'block'"),
         ({"update": "rmsprop"}, "update", "'adam'"),
@@ -78,6 +88,11 @@ def test_a_wrong_value_is_refused_by_key(values, key, says):
         TrainConfig.build(values)
     assert caught.value.key == key
     assert key in str(caught.value)
+
+
+def test_whole_numbers_are_numbers():
+    config = TrainConfig.build({"rate": 1, "target": 1, "scale": 2, "timeout_s": 10})
+    assert (config.rate, config.target, config.scale, config.timeout_s) == (1.0, 1.0, 2.0, 10.0)
 
 
 def test_the_later_wins(tmp_path):
