@@ -7,11 +7,13 @@ it declares raises `CapabilityError`. No operation retries a measurement: a new 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwzo.errors import ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import READBACK_LEVELS, Batch, Cost, Law, Probes, Readback, Readings
@@ -58,6 +60,9 @@ class Capabilities:
         max_probes: most probes in one call of ``measure``.
         timeout_s: the longest that one call may take, seconds.
         read_cost: what one repeat of ``read`` takes.
+
+    Raises:
+        ConfigError: an unknown level of readback, no probe at all in one call, or a timeout that is none.
     """
 
     readback: Readback = "loss"
@@ -71,6 +76,20 @@ class Capabilities:
     max_probes: int = 1024
     timeout_s: float = 60.0
     read_cost: Cost = field(default_factory=Cost)
+
+    def __post_init__(self) -> None:
+        if self.readback not in READBACK_LEVELS:
+            raise ConfigError(
+                f"capabilities: readback={self.readback!r} is not one of {', '.join(READBACK_LEVELS)}", key="readback"
+            )
+        if not (isinstance(self.max_probes, Integral) and self.max_probes >= 1):
+            raise ConfigError(
+                f"capabilities: max_probes={self.max_probes!r} must be a whole number, at least 1", key="max_probes"
+            )
+        if not (isinstance(self.timeout_s, Real) and 0 < self.timeout_s <= 1e8):
+            raise ConfigError(
+                f"capabilities: timeout_s={self.timeout_s!r} must be above 0 and at most 1e8 seconds", key="timeout_s"
+            )
 
     def reads_back(self, level: Readback) -> bool:
         """True if the device reads back at least ``level``."""

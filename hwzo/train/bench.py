@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,14 @@ from hwzo.data.catalogue import load_task
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
 from hwzo.device import Device
-from hwzo.errors import ConfigError
+from hwzo.errors import ConfigError, HwzoError
 from hwzo.network import Network
 from hwzo.probes import Batch
 from hwzo.registry import connect
 from hwzo.train.config import TrainConfig
 from hwzo.train.guard import GuardedDevice
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -27,10 +30,12 @@ class Bench:
     ours: bool
 
     def close(self) -> None:
-        """Close the device, if it was opened here."""
+        """Close the device, if it was opened here; one that doesn't close well is told of and hides nothing."""
         try:
             if self.ours:
                 self.device.close()
+        except HwzoError as error:  # the work is done, or failed for a reason that matters more
+            _log.warning("%s; look after the device, what was measured before is kept", error)
         finally:
             self.device.release()
 
@@ -56,13 +61,13 @@ def open_bench(config: TrainConfig, task: Task | None, device: Device | None, ur
     if opened is None:
         seed = int(np.random.SeedSequence([config.seed, 1]).generate_state(1)[0])
         opened = connect(url or config.device, network=network, window=task.window, seed=seed)
+    bench = Bench(task, GuardedDevice(opened, config.timeout_s), device is None)
     try:
-        if opened.capabilities.network is not None:
-            _check_fit(opened.capabilities.network, task)
-        return Bench(task, GuardedDevice(opened, config.timeout_s), device is None)
+        if bench.device.capabilities.network is not None:
+            _check_fit(bench.device.capabilities.network, task)
+        return bench
     except BaseException:
-        if device is None:
-            opened.close()
+        bench.close()
         raise
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import replace
-from types import FrameType
+from collections.abc import Callable
+from operator import index
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwzo.alarm import Alarm, TooLateError
 from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice, Update
 from hwzo.errors import DeviceError, DeviceTimeoutError, HwzoError, MeasurementError
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Cost, Probes, Readings
+
+T = TypeVar("T")
+
+CLOSE_S = 10.0
+"""A device gets at least so long to close."""
+MOST = 2**63
+"""Costs stay below it: what a journal's integers hold."""
 
 
 class GuardedDevice:
@@ -37,72 +41,91 @@ class GuardedDevice:
         self.parameters: ParameterSpec = device.parameters
         self.timeout_s = timeout_s or self.capabilities.timeout_s
         self.cost = Cost()
-        self._alarm = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
-        self._watching = False
-        self._handler = signal.signal(signal.SIGALRM, self._too_late) if self._alarm else None
+        self._closed = False
+        self._alarm = Alarm()
 
     def program(self, theta: Array, *, mask: NDArray[np.bool_] | None = None) -> Cost:
         """See `Device.program`."""
         theta = self.parameters.check(theta)
-        with self._watched("program"):
-            return self._count(self.device.program(theta, mask=mask))
+        return self._count(self._ask("program", lambda: self.device.program(theta, mask=mask)))
 
     def measure(self, probes: Probes, batch: Batch) -> Readings:
         """See `Device.measure`; more probes than the device takes in one call go out in several.
 
         Raises:
-            MeasurementError: what came back isn't readings, isn't finite, or is too little.
+            MeasurementError: what came back isn't what was asked for, of the right shapes, real and finite.
         """
         most, k = self.capabilities.max_probes, len(probes)
         if k <= most:
-            return self._measured(probes, batch)
-        return _joined([self._measured(probes.part(start, min(start + most, k)), batch) for start in range(0, k, most)])
+            return self._measure(probes, batch)
+        return _joined([self._measure(probes.part(start, min(start + most, k)), batch) for start in range(0, k, most)])
 
-    def _measured(self, probes: Probes, batch: Batch) -> Readings:
-        with self._watched("measure"):
-            readings = self.device.measure(probes, batch)
-            losses = np.asarray(readings.losses, dtype=np.float64)
-            self._count(readings.cost)
-        if losses is not readings.losses:
-            readings = replace(readings, losses=losses)
-        if losses.shape != (len(probes),):
-            raise MeasurementError(
-                f"{self.info} returned losses of shape {losses.shape} for {len(probes)} probes; expected one each"
+    def _measure(self, probes: Probes, batch: Batch) -> Readings:
+        given = self._ask("measure", lambda: self.device.measure(probes, batch))
+        if not isinstance(given, Readings):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise MeasurementError(f"{self.info} answered measure with a {type(given).__name__}, not with Readings")
+        cost = self._count(given.cost)
+        k, n = len(probes), len(batch)
+        layers = () if self.capabilities.network is None else self.capabilities.network.layers[1:]
+        losses = self._numbers("losses", given.losses, (k,))
+        outputs, nodes, realised = given.outputs, given.nodes, given.realised
+        if nodes is not None:
+            if not isinstance(nodes, tuple | list) or (layers and len(nodes) != len(layers)):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise MeasurementError(f"{self.info} returned nodes that are not one array for each layer")
+            units = layers or (None,) * len(nodes)
+            nodes = tuple(
+                self._numbers(f"nodes of layer {at}", layer, (k, n, unit))
+                for at, (layer, unit) in enumerate(zip(nodes, units, strict=True))
             )
-        arrays: list[Array | None] = [losses, readings.realised, *(readings.nodes or (readings.outputs,))]
-        for array in arrays:
-            if array is not None:
-                self._check_finite(array)
-        return readings
+        if outputs is not None:
+            if nodes and given.nodes is not None and outputs is given.nodes[-1]:
+                outputs = nodes[-1]  # checked a moment ago
+            else:
+                outputs = self._numbers("outputs", outputs, (k, n, layers[-1] if layers else None))
+        if realised is not None:
+            realised = self._numbers("realised parameters", realised, (k, self.parameters.size))
+        wanted = {"loss": losses, "outputs": outputs, "nodes": nodes, "weights": realised}[probes.want]
+        if wanted is None:
+            raise MeasurementError(f"{self.info} was asked for {probes.want}, which it declares, and returned none")
+        return Readings(losses, outputs, nodes, realised, cost)
 
     def apply(self, update: Update) -> Cost:
         """See `Device.apply`."""
-        with self._watched("apply"):
-            return self._count(self.device.apply(update))
+        return self._count(self._ask("apply", lambda: self.device.apply(update)))
 
     def read(self, repeats: int = 1) -> Array:
         """See `Device.read`."""
-        with self._watched("read"):
-            values = np.asarray(self.device.read(repeats), dtype=np.float64)
-        self._count(self.capabilities.read_cost * repeats)
-        if values.shape != (repeats, self.parameters.size):
-            raise MeasurementError(
-                f"{self.info} read back an array of shape {values.shape}, expected {(repeats, self.parameters.size)}"
-            )
-        self._check_finite(values)
-        return values
+        values = self._ask("read", lambda: self.device.read(repeats))
+        self._count(self.capabilities.read_cost, repeats)
+        return self._numbers("parameters read back", values, (repeats, self.parameters.size))
 
     def close(self) -> None:
-        """See `Device.close`."""
-        with self._watched("close"):
-            self.device.close()
-        self.release()
+        """See `Device.close`; the device itself is closed once only."""
+        try:
+            if not self._closed:
+                self._closed = True
+                self._ask("close", lambda: self.device.close(), max(CLOSE_S, self.timeout_s))
+        finally:
+            self.release()
+
+    def snapshot(self) -> bytes:
+        """See `EmulatedDevice.snapshot`."""
+        state = self._ask("snapshot", lambda: cast(EmulatedDevice, self.device).snapshot())
+        if not isinstance(state, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DeviceError(f"{self.info} gave a snapshot that is a {type(state).__name__}, not bytes")
+        return state
+
+    def restore(self, state: bytes) -> None:
+        """See `EmulatedDevice.restore`."""
+        self._ask("restore", lambda: cast(EmulatedDevice, self.device).restore(state))
+
+    def advance(self, seconds: float) -> None:
+        """See `EmulatedDevice.advance`."""
+        self._ask("advance", lambda: cast(EmulatedDevice, self.device).advance(seconds))
 
     def release(self) -> None:
         """Give SIGALRM back, without closing the device; calls are no longer timed."""
-        if self._alarm:
-            self._alarm = False
-            signal.signal(signal.SIGALRM, self._handler if self._handler is not None else signal.SIG_DFL)
+        self._alarm.release()
 
     @property
     def gives_outputs(self) -> bool:
@@ -112,50 +135,75 @@ class GuardedDevice:
 
     @property
     def emulation(self) -> EmulatedDevice | None:
-        """The device as an emulated one, if its state can be saved."""
-        return self.device if self.capabilities.snapshot and isinstance(self.device, EmulatedDevice) else None
+        """The device as an emulated one, guarded, if its state can be saved."""
+        there = all(callable(getattr(self.device, name, None)) for name in ("snapshot", "restore", "advance"))
+        return self if self.capabilities.snapshot and there else None
 
-    def _check_finite(self, array: Array) -> None:
+    def _numbers(self, what: str, given: object, shape: tuple[int | None, ...]) -> Array:
+        """An answer as real, finite float64 of a shape, in which None stands for any length."""
+        try:
+            array = cast(NDArray[Any], given) if isinstance(given, np.ndarray) else np.asarray(given)
+        except (TypeError, ValueError) as error:  # rows of different lengths
+            raise MeasurementError(f"{self.info} returned {what} that make no array: {error}") from None
+        if array.dtype.kind not in "fiub":
+            raise MeasurementError(f"{self.info} returned {what} of type {array.dtype}; real numbers were expected")
+        if array.shape != shape and (
+            array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True))
+        ):
+            expected = str(tuple("any" if n is None else n for n in shape)).replace("'", "")
+            raise MeasurementError(f"{self.info} returned {what} of shape {array.shape}; expected {expected}")
+        numbers = np.asarray(array, dtype=np.float64)
         # The sum of squares is finite only if every term is (an overflow aside: 1e154 is no measurement either).
-        if not math.isfinite(np.vdot(array, array)):
-            bad = int(np.count_nonzero(~(np.abs(array) < 1e150)))
+        if not math.isfinite(np.vdot(numbers, numbers)):
+            bad = int(np.count_nonzero(~(np.abs(numbers) < 1e150)))
             raise MeasurementError(
-                f"{self.info} returned {bad} of {array.size} values that are not finite numbers; nothing was "
+                f"{self.info} returned {bad} of {numbers.size} values that are not finite numbers; nothing was "
                 "learned from them; check the device, then go on with --resume"
             )
+        return numbers
 
-    def _count(self, cost: Cost) -> Cost:
-        self.cost = self.cost + cost
+    def _count(self, given: Cost, times: int = 1) -> Cost:
+        """The cost in Python's own numbers, after it was added up."""
+        try:
+            cost = Cost(
+                index(given.reads) * times,
+                index(given.cell_writes) * times,
+                index(given.bytes) * times,
+                float(given.device_seconds) * times,
+                float(given.joules) * times,
+            )
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            raise MeasurementError(
+                f"{self.info} gave {given!r} as its cost; reads, cell_writes and bytes must be whole numbers, "
+                "device_seconds and joules real ones"
+            ) from None
+        total = self.cost + cost
+        if not (
+            min(cost.reads, cost.cell_writes, cost.bytes) >= 0
+            and max(total.reads, total.cell_writes, total.bytes) < MOST
+            and 0 <= cost.device_seconds <= total.device_seconds < math.inf
+            and 0 <= cost.joules <= total.joules < math.inf
+        ):
+            raise MeasurementError(
+                f"{self.info} gave {given!r} as its cost; every entry must be finite, at least 0 and below 2**63"
+            )
+        self.cost = total
         return cost
 
-    def _too_late(self, number: int, frame: FrameType | None) -> None:
-        if not self._watching:  # somebody else's alarm, between two calls
-            if callable(self._handler):
-                self._handler(number, frame)
-            return
-        raise DeviceTimeoutError(
-            f"{self.info} did not answer within {self.timeout_s:g} s; check the link, or allow more with "
-            "--set timeout_s=SECONDS"
-        )
-
-    @contextmanager
-    def _watched(self, call: str) -> Generator[None]:
-        timed, begun, left, interval = self._alarm, 0.0, 0.0, 0.0
-        if timed:
-            begun, self._watching = time.monotonic(), True
-            left, interval = signal.setitimer(signal.ITIMER_REAL, self.timeout_s)
+    def _ask(self, call: str, function: Callable[[], T], limit_s: float | None = None) -> T:
+        """What the device answers; whatever it raises, and its silence, become errors that say where."""
+        limit = self.timeout_s if limit_s is None else limit_s
         try:
-            yield
-        except (HwzoError, KeyboardInterrupt):
+            return self._alarm.within(limit, function)
+        except HwzoError:
             raise
-        except Exception as error:  # a backend may fail in any way; the user must learn where
+        except TooLateError:
+            raise DeviceTimeoutError(
+                f"{self.info} did not answer {call} within {limit:g} s; check the link, or allow more with "
+                "--set timeout_s=SECONDS"
+            ) from None
+        except (Exception, SystemExit) as error:  # a backend may fail in any way, or even try to end the program
             raise DeviceError(f"{self.info} failed in {call}: {type(error).__name__}: {error}") from error
-        finally:
-            if timed:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                self._watching = False
-                if left:
-                    signal.setitimer(signal.ITIMER_REAL, max(1e-3, left - (time.monotonic() - begun)), interval)
 
 
 def _joined(parts: list[Readings]) -> Readings:

@@ -1,16 +1,20 @@
 """What stands between a run and its device: numbers that aren't, calls that hang, requests too large for one call."""
 
+import json
 import signal
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from hwzo.data.logic import xor
+from hwzo.device import Capabilities
 from hwzo.errors import ConfigError, DeviceError, DeviceTimeoutError, MeasurementError
 from hwzo.probes import Batch, Cost, Probes, Readings
 from hwzo.registry import connect
 from hwzo.testing.quadratic import QuadraticDevice
+from hwzo.train.bench import Bench
 from hwzo.train.guard import GuardedDevice
 
 BATCH = Batch(np.zeros((4, 2)), np.zeros((4, 1)), "squared-error")
@@ -70,7 +74,7 @@ def test_losses_that_are_no_measurement(guarded, losses):
 
 @pytest.mark.parametrize("part", ["outputs", "nodes", "realised"])
 def test_nan_anywhere_is_counted(guarded, part):
-    bad = np.zeros((2, 4, 1))
+    bad = np.zeros((2, 4) if part == "realised" else (2, 4, 1))
     bad[1, 2] = np.nan
     readings = Readings(np.ones(2), **{part: (np.zeros((2, 4, 3)), bad) if part == "nodes" else bad})
     with pytest.raises(MeasurementError, match="returned 1 of 8 values"):
@@ -79,7 +83,7 @@ def test_nan_anywhere_is_counted(guarded, part):
 
 @pytest.mark.parametrize("answer", [None, "losses", Readings(["x", "y"]), Readings(np.ones(2), cost=None)])
 def test_an_answer_that_is_no_readings_is_the_devices_fault(guarded, answer):
-    with pytest.raises(DeviceError, match="measure"):
+    with pytest.raises(DeviceError, match="measure|returned losses|cost"):
         guarded(Answering(answer)).measure(Probes.plain(2), BATCH)
 
 
@@ -118,7 +122,11 @@ def test_a_call_that_hangs_is_ended(guarded):
 
 def test_somebody_elses_alarm_goes_on(guarded):
     rung = []
-    handler = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+
+    def handler_of_mine(number, frame):
+        rung.append(number)
+
+    handler = signal.signal(signal.SIGALRM, handler_of_mine)
     before = signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         guard = guarded(QuadraticDevice(4))
@@ -130,7 +138,7 @@ def test_somebody_elses_alarm_goes_on(guarded):
             time.sleep(0.01)
         assert rung == [signal.SIGALRM]
         guard.release()
-        assert signal.getsignal(signal.SIGALRM) not in (guard._too_late, signal.SIG_DFL)
+        assert signal.getsignal(signal.SIGALRM) is handler_of_mine
     finally:
         signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, *before)
@@ -174,3 +182,180 @@ def test_costs_add_up(guarded):
     guard.read(2)
     assert (writes, guard.cost.cell_writes) == (4, 4)
     assert guard.cost.reads == 3 * 4 + 2 * guard.capabilities.read_cost.reads
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        Cost(device_seconds=np.nan),
+        Cost(joules=np.inf),
+        Cost(device_seconds=-1.0),
+        Cost(reads=2.5),
+        Cost(reads="two"),
+        Cost(cell_writes=-1),
+        Cost(bytes=2**70),
+        Cost(joules=None),
+        None,
+    ],
+)
+def test_a_cost_that_is_none_is_refused(guarded, cost):
+    guard = guarded(Answering(Readings(np.ones(2), cost=cost)))
+    with pytest.raises(MeasurementError, match="cost"):
+        guard.measure(Probes.plain(2), BATCH)
+    assert guard.cost == Cost()
+
+
+def test_costs_whose_sum_no_journal_holds_are_refused(guarded):
+    guard = guarded(Answering(Readings(np.ones(1), cost=Cost(reads=2**62))))
+    guard.measure(Probes.plain(), BATCH)
+    with pytest.raises(MeasurementError, match="below"):
+        guard.measure(Probes.plain(), BATCH)
+
+
+def test_costs_of_numpy_become_pythons_own(guarded):
+    given = Cost(reads=np.int64(3), cell_writes=np.uint8(2), device_seconds=np.float32(0.5), joules=1)
+    guard = guarded(Answering(Readings(np.ones(1), cost=given)))
+    assert guard.measure(Probes.plain(), BATCH).cost == Cost(3, 2, 0, 0.5, 1.0)
+    assert json.loads(json.dumps(asdict(guard.cost)))["reads"] == 3
+
+
+def test_a_cost_of_reading_that_is_none_is_refused(guarded):
+    device = Answering(np.zeros((1, 4)))
+    device._capabilities = replace(device.capabilities, read_cost=Cost(reads=1.5))
+    with pytest.raises(MeasurementError, match="cost"):
+        guarded(device).read(1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"outputs": np.zeros((2, 4, 3))}, "outputs"),
+        ({"outputs": np.zeros((2, 3, 2))}, "outputs"),
+        ({"outputs": np.zeros((2, 4, 2), dtype=complex)}, "complex"),
+        ({"nodes": (np.zeros((2, 4, 2)),)}, "nodes"),
+        ({"nodes": np.zeros((2, 2, 4, 3))}, "nodes"),
+        ({"nodes": (np.zeros((2, 4, 2)), np.zeros((2, 4, 2)))}, "nodes of layer 0"),
+        ({"nodes": ([[1.0], [2.0, 3.0]], np.zeros((2, 4, 2)))}, "no array"),
+        ({"realised": np.zeros((2, 16))}, "realised"),
+        ({"losses": np.ones(2, dtype=complex)}, "complex"),
+        ({"losses": np.array(["1", "2"])}, "losses"),
+        ({"realised": None}, "weights"),
+    ],
+)
+def test_answers_of_another_shape_or_kind_are_refused(guarded, wrong, says):
+    device = connect("crossbar:ideal?layers=2-3-2&seed=1")  # 17 parameters
+    batch = Batch(np.zeros((4, 2)), np.zeros(4, dtype=np.int64))
+    good = device.measure(Probes.plain(2, want="weights"), batch)
+    bad = replace(good, **wrong)
+    device.measure = lambda probes, batch: bad
+    with pytest.raises(MeasurementError, match=says):
+        guarded(device).measure(Probes.plain(2, want="weights"), batch)
+
+
+def test_lists_are_as_good_as_arrays(guarded):
+    device = connect("crossbar:ideal?layers=2-3-2&seed=1")
+    batch = Batch(np.zeros((4, 2)), np.zeros(4, dtype=np.int64))
+    good = device.measure(Probes.plain(2, want="nodes"), batch)
+    listed = replace(good, losses=good.losses.tolist(), nodes=[layer.tolist() for layer in good.nodes])
+    device.measure = lambda probes, batch: listed
+    readings = guarded(device).measure(Probes.plain(2, want="nodes"), batch)
+    for ours, theirs in zip(readings.nodes, good.nodes, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_retry_loop_that_swallows_every_error_is_ended(guarded):
+    def retry():
+        while True:
+            try:
+                time.sleep(30)
+            except Exception:
+                continue
+
+    begun = time.monotonic()
+    with pytest.raises(DeviceTimeoutError):
+        guarded(Answering(retry), timeout_s=0.1).measure(Probes.plain(), BATCH)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_bare_except_gets_another_alarm(guarded):
+    tries = []
+
+    def retry():
+        while len(tries) < 2:
+            try:
+                time.sleep(30)
+            except:  # noqa: E722
+                tries.append(1)
+        time.sleep(30)
+
+    with pytest.raises(DeviceTimeoutError):
+        guarded(Answering(retry), timeout_s=0.1).measure(Probes.plain(), BATCH)
+    assert len(tries) == 2
+
+
+def test_a_backend_cannot_end_the_program(guarded):
+    with pytest.raises(DeviceError, match="failed in measure: SystemExit"):
+        guarded(Answering(raising(SystemExit(0)))).measure(Probes.plain(), BATCH)
+
+
+def test_a_device_is_closed_once_only(guarded):
+    closed = []
+
+    class Closing(QuadraticDevice):
+        def close(self):
+            closed.append(1)
+            raise OSError("the port is gone")
+
+    guard = guarded(Closing(4))
+    with pytest.raises(DeviceError, match="failed in close: OSError: the port is gone"):
+        guard.close()
+    guard.close()
+    assert closed == [1]
+
+
+def test_a_close_that_fails_hides_no_result(caplog):
+    class Closing(QuadraticDevice):
+        def close(self):
+            raise OSError("the port is gone")
+
+    bench = Bench(xor(), GuardedDevice(Closing(4)), ours=True)
+    bench.close()
+    assert "the port is gone" in caplog.text
+
+
+def test_close_has_time_however_short_the_timeout(guarded):
+    class Slow(QuadraticDevice):
+        def close(self):
+            time.sleep(0.2)
+
+    guarded(Slow(4), timeout_s=0.05).close()
+
+
+def test_the_state_of_an_emulated_device_is_guarded_too(guarded):
+    class Broken(QuadraticDevice):
+        def snapshot(self):
+            raise RuntimeError("no memory")
+
+    guard = guarded(Broken(4))
+    with pytest.raises(DeviceError, match="failed in snapshot"):
+        guard.emulation.snapshot()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_probes": 0},
+        {"max_probes": 2.5},
+        {"max_probes": "8"},
+        {"timeout_s": 0},
+        {"timeout_s": np.nan},
+        {"timeout_s": 1e9},
+        {"timeout_s": "60"},
+        {"readback": "everything"},
+        {"readback": ["loss"]},
+    ],
+)
+def test_capabilities_that_cannot_be_are_refused_by_key(wrong):
+    with pytest.raises(ConfigError) as caught:
+        Capabilities(**wrong)
+    assert caught.value.key in wrong
