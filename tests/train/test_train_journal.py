@@ -227,6 +227,63 @@ def test_the_last_good_step_is_named(tmp_path):
     journal.close()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE events SET t = NULL",
+        "UPDATE events SET t = 'x'",
+        "UPDATE events SET time = 'x'",
+        "UPDATE events SET time = 1e300",
+        "UPDATE events SET time = -1",
+        "UPDATE events SET kind = x'00'",
+        "UPDATE validations SET loss = NULL",
+        "UPDATE validations SET evaluations = 'x'",
+        "UPDATE validations SET accuracy = x'00'",
+        "UPDATE steps SET loss = NULL WHERE t = 3",
+        "UPDATE steps SET cell_writes = 'x' WHERE t = 3",
+    ],
+)
+def test_columns_that_hold_something_else_are_damage(tmp_path, damage):
+    path = filled(tmp_path / "j", 5)
+    journal = Journal(path)
+    journal.event(5, "stopped", "SIGINT")
+    journal.validated(Validation(5, 15, 0, 1.0, None, 10))
+    journal._db.execute(damage)
+    with pytest.raises(FileError, match="damaged"):
+        (journal.events(), journal.validations(), journal.curve())
+    journal.close()
+
+
+@pytest.mark.parametrize("writes", [2**63, -(2**70), float("inf"), "many"])
+def test_costs_that_do_not_fit_are_said(tmp_path, writes):
+    journal = Journal(tmp_path / "j", create=True)
+    journal.intend(0)
+    with pytest.raises(FileError):
+        journal.record(0, outcome(0), Cost(1, writes, 1, 0.1, 0.1), 0.0, keep_gradient=False)
+    journal.close()
+
+
+def test_a_reader_changes_nothing_and_can_not(tmp_path):
+    path = filled(tmp_path / "j")
+    before = path.read_bytes()
+    journal = Journal(path, read_only=True)
+    assert len(list(journal.records())) == 40
+    with pytest.raises(FileError, match="readonly"):
+        journal.event(1, "stopped", "")
+    journal.close()
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["j"]
+
+
+def test_a_look_before_a_forgotten_step_is_kept(tmp_path):
+    journal = Journal(filled(tmp_path / "j"))
+    for t in (10, 20, 21):
+        journal.validated(Validation(t, 3 * t, 0, 1.0, 0.5, 10))
+    journal.forget(20)
+    assert [look.t for look in journal.validations()] == [10, 20]  # the look at 20 was taken before step 20
+    journal.close()
+
+
 def test_a_missing_step_is_damage(tmp_path):
     path = filled(tmp_path / "j")
     db = sqlite3.connect(path)
