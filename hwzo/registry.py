@@ -7,18 +7,27 @@ yours that declares ``mychip = "my_package:BACKEND"`` there is listed by ``hwzo 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 from urllib.parse import quote, unquote
 
-from hwzo.device import Device, EmulatedDevice
-from hwzo.errors import ConfigError, DeviceError, HwzoError
+from hwzo.alarm import Alarm, TooLateError
+from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice
+from hwzo.errors import ConfigError, DeviceError, DeviceTimeoutError, HwzoError
 from hwzo.lease import Lease, LeasedDevice, LeasedEmulatedDevice
 from hwzo.network import Network
+from hwzo.parameters import ParameterSpec
 
 GROUP = "hwzo.backends"
+OPEN_S = 60.0
+"""A backend that takes longer to open a device, or to list what there is, is given up."""
+DEVICE_MEMBERS = ("info", "capabilities", "parameters", "program", "measure", "apply", "read", "close")
+EMULATED_MEMBERS = ("snapshot", "restore", "advance")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,10 @@ def load(point: EntryPoint) -> Backend:
     origin = f"backend {point.name!r} ({point.value}, from {point.dist.name if point.dist else 'an unknown package'})"
     try:
         backend = point.load()
-    except Exception as error:  # a stranger's import may fail in any way; the user must learn whose it was
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a stranger's import may fail in any way; the user must learn whose it was
         raise DeviceError(f"{origin} could not be imported: {type(error).__name__}: {error}") from error
     if not isinstance(backend, Backend):
         raise DeviceError(f"{origin} is a {type(backend).__name__} without open, listings and lock_name")
@@ -148,7 +160,8 @@ def connect(
     Raises:
         ConfigError: the URL, its scheme or an option is unknown.
         DeviceBusyError: another process holds the device; says which.
-        DeviceError: the device is absent or its backend can't be loaded.
+        DeviceTimeoutError: its backend didn't open it within `OPEN_S`.
+        DeviceError: the device is absent, or its backend can't be loaded, fails, or opens something else.
     """
     parsed = DeviceURL.parse(url)
     known = backends()
@@ -158,16 +171,20 @@ def connect(
             key="device",
         )
     backend = load(known[parsed.scheme])
-    name = backend.lock_name(parsed)
+    with _blamed(parsed.scheme, "lock_name"):
+        name = backend.lock_name(parsed)
     if name is None:
-        return backend.open(parsed, network=network, window=window, seed=seed)
+        return _opened(backend, parsed, network, window, seed)
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DeviceError(f"backend {parsed.scheme!r} gave {name!r} as its lock_name; it must be text or None")
     lease = Lease.of_device(name, url)
     try:
-        device = backend.open(parsed, network=network, window=window, seed=seed)
+        device = _opened(backend, parsed, network, window, seed)
+        emulated = not _lacking(device, EMULATED_MEMBERS)
+        return LeasedEmulatedDevice(cast(EmulatedDevice, device), lease) if emulated else LeasedDevice(device, lease)
     except BaseException:
         lease.release()
         raise
-    return LeasedEmulatedDevice(device, lease) if isinstance(device, EmulatedDevice) else LeasedDevice(device, lease)
 
 
 def listings() -> list[tuple[str, Listing]]:
@@ -175,7 +192,59 @@ def listings() -> list[tuple[str, Listing]]:
     lines: list[tuple[str, Listing]] = []
     for name, point in sorted(backends().items()):
         try:
-            lines += [(name, line) for line in load(point).listings()]
+            backend = load(point)
+            with _blamed(name, "listings"):
+                offered = _in_time(name, "listings", lambda backend=backend: list(backend.listings()))
+            strange = [type(line).__name__ for line in offered if not isinstance(line, Listing)]  # pyright: ignore[reportUnnecessaryIsInstance]
+            if strange:
+                raise DeviceError(f"backend {name!r} listed a {strange[0]}, not a Listing")
+            lines += [(name, line) for line in offered]
         except HwzoError as error:
             lines.append((name, Listing(f"{name}:", emulated=False, available=False, reason=str(error))))
     return lines
+
+
+def _opened(
+    backend: Backend, url: DeviceURL, network: Network | None, window: float | None, seed: int | None
+) -> Device:
+    with _blamed(url.scheme, "open"):
+        device = _in_time(url.scheme, "open", lambda: backend.open(url, network=network, window=window, seed=seed))
+        missing = _lacking(device, DEVICE_MEMBERS)
+        if missing:
+            raise DeviceError(
+                f"backend {url.scheme!r} opened a {type(device).__name__}, which is no device: it lacks "
+                f"{', '.join(missing)}"
+            )
+        for name, kind in (("info", DeviceInfo), ("capabilities", Capabilities), ("parameters", ParameterSpec)):
+            if not isinstance(getattr(device, name), kind):
+                raise DeviceError(
+                    f"backend {url.scheme!r} opened a device whose {name} is a {type(getattr(device, name)).__name__}, "
+                    f"not a {kind.__name__}"
+                )
+    return device
+
+
+def _lacking(device: object, names: Sequence[str]) -> list[str]:
+    # Not isinstance: from Python 3.12 on a protocol looks past __getattr__, by which a wrapper may well answer.
+    return [name for name in names if not hasattr(device, name)]
+
+
+def _in_time(scheme: str, call: str, function: Callable[[], T]) -> T:
+    alarm = Alarm()
+    try:
+        return alarm.within(OPEN_S, function)
+    except TooLateError:
+        raise DeviceTimeoutError(f"backend {scheme!r} did not answer {call} within {OPEN_S:g} s") from None
+    finally:
+        alarm.release()
+
+
+@contextmanager
+def _blamed(scheme: str, call: str) -> Generator[None]:
+    """Whatever a backend raises becomes an error that says whose it was."""
+    try:
+        yield
+    except HwzoError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise DeviceError(f"backend {scheme!r} failed in {call}: {type(error).__name__}: {error}") from error

@@ -1,17 +1,23 @@
 """Device URLs, backends found through entry points, and the lease that keeps a second user off a device."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from textwrap import dedent
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import hwzo
 from hwzo.device import Device, EmulatedDevice
-from hwzo.errors import ConfigError, DeviceBusyError, DeviceError
+from hwzo.errors import ConfigError, DeviceBusyError, DeviceError, DeviceTimeoutError
+from hwzo.lease import FOLDER_VARIABLE, Lease, lock_folder
+from hwzo.probes import Batch, Probes
 from hwzo.registry import DeviceURL, connect, listings
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Z"]), max_size=12)
@@ -56,7 +62,7 @@ def installed(tmp_path, monkeypatch):
     install("bench", BACKEND)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "locks"))
     yield install
     for name in [name for name in sys.modules if name.endswith("_backend")]:
         del sys.modules[name]
@@ -173,3 +179,178 @@ def test_a_leased_device_trains_and_resumes(installed, tmp_path):
     longer = hwzo.train(run=tmp_path / "run", resume=True, budget="400 evaluations")
     assert (first.steps, first.emulated) < (longer.steps, 2)
     connect("bench:a").close()
+
+
+BROKEN = dedent("""
+    import sys
+
+    from hwzo.registry import Listing
+    from hwzo.testing.quadratic import QuadraticDevice
+
+    def fail(what):
+        if what == "exit":
+            sys.exit(0)
+        if what == "raise":
+            raise RuntimeError("odd")
+        if what == "missing":
+            raise FileNotFoundError("/dev/nothing")
+        if what == "hang":
+            import time
+            while True:
+                try:
+                    time.sleep(30)
+                except Exception:
+                    pass
+
+    class Half(QuadraticDevice):
+        capabilities = None
+
+    class Backend:
+        def open(self, url, *, network, window, seed):
+            fail(url.target)
+            return {"none": None, "half": Half(4), "number": 3}[url.target]
+
+        def listings(self):
+            LISTINGS
+
+        def lock_name(self, url):
+            fail(url.options.get("lock"))
+            return 3 if url.options.get("lock") == "number" else url.options.get("lock")
+
+    BACKEND = Backend()
+""")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("odd:exit", "failed in open: SystemExit"),
+        ("odd:raise", "failed in open: RuntimeError: odd"),
+        ("odd:missing", "failed in open: FileNotFoundError: /dev/nothing"),
+        ("odd:none", "opened a NoneType"),
+        ("odd:number", "lacks info"),
+        ("odd:half", "capabilities is a NoneType"),
+        ("odd:half?lock=port", "capabilities is a NoneType"),
+        ("odd:none?lock=raise", "failed in lock_name: RuntimeError"),
+        ("odd:none?lock=exit", "failed in lock_name: SystemExit"),
+        ("odd:none?lock=number", "must be text or None"),
+    ],
+)
+def test_a_backend_that_fails_is_blamed_by_name(installed, url, says):
+    installed("odd", BROKEN.replace("LISTINGS", "return []"))
+    for _ in range(2):  # and holds nothing afterwards
+        with pytest.raises(DeviceError, match=f"backend 'odd'.*{says}"):
+            connect(url)
+
+
+def test_a_backend_that_hangs_is_given_up(installed, monkeypatch):
+    installed("odd", BROKEN.replace("LISTINGS", "fail('hang')"))
+    monkeypatch.setattr("hwzo.registry.OPEN_S", 0.1)
+    with pytest.raises(DeviceTimeoutError, match=r"'odd' did not answer open within 0\.1 s"):
+        connect("odd:hang")
+    assert "did not answer listings" in {line.url: line.reason for _, line in listings()}["odd:"]
+
+
+@pytest.mark.parametrize("body", ["return None", "return [3]", "fail('raise')", "fail('exit')"])
+def test_a_backend_that_cannot_list_is_a_line(installed, body):
+    installed("odd", BROKEN.replace("LISTINGS", body))
+    lines = {line.url: line for _, line in listings()}
+    assert not lines["odd:"].available
+    assert "'odd'" in lines["odd:"].reason
+    assert lines["bench:one"].available
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.exit(0)", "exit(0)"])
+def test_a_backend_cannot_end_the_program_while_it_is_imported(installed, code):
+    installed("ending", code)
+    with pytest.raises(DeviceError, match="could not be imported: SystemExit"):
+        connect("ending:x")
+
+
+def test_a_device_may_answer_through_getattr(installed):
+    wrapper = """
+        class Wrapper:
+            def __init__(self, device):
+                self._device = device
+
+            def __getattr__(self, name):
+                return getattr(self._device, name)
+    """
+    code = BACKEND.replace("            return device\n", "            return Wrapper(device)\n")
+    installed(
+        "wrapped", dedent(wrapper) + code.replace("\n            return device", "\n            return Wrapper(device)")
+    )
+    device = connect("wrapped:x")
+    device.restore(device.snapshot())
+    assert device.measure(Probes.plain(2), Batch(np.zeros((1, 1)), np.zeros(1, dtype=np.int64))).losses.shape == (2,)
+    device.close()
+
+
+def test_devices_of_a_machine_are_locked_in_one_place_whoever_asks(monkeypatch, tmp_path):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    here = lock_folder()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert lock_folder() == here
+
+
+def test_a_lock_is_for_all_users(monkeypatch, tmp_path):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "locks"))
+    before = os.umask(0o077)
+    try:
+        Lease.of_device("/dev/ttyACM0", "serial:x").release()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "locks").stat().st_mode & 0o7777 == 0o1777
+    files = list((tmp_path / "locks").iterdir())
+    assert len(files) == 2
+    assert all(file.stat().st_mode & 0o777 == 0o666 for file in files)
+
+
+def test_names_that_look_alike_are_locked_apart(monkeypatch, tmp_path):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    first, second = Lease.of_device("a/b", "x:1"), Lease.of_device("a_b", "x:2")
+    first.release()
+    second.release()
+
+
+def test_a_folder_that_cannot_be_written_is_the_devices_error(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "file" / "locks"))
+    with pytest.raises(DeviceError, match=f"can't be locked.*{FOLDER_VARIABLE}"):
+        Lease.of_device("a", "x:1")
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid") or os.getuid() != 0, reason="only root can become somebody else")
+def test_another_user_is_refused_and_can_have_it_afterwards():
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    code = """
+import os
+import filelock, json
+from hwzo.lease import Lease
+from hwzo.errors import DeviceBusyError
+os.setgroups([]); os.setgid(65534); os.setuid(65534)  # from here on this installation may be out of reach
+try:
+    Lease.of_device("port", "x:1").release()
+    print("mine")
+except DeviceBusyError as error:
+    print(error)
+"""
+    environment = os.environ | {FOLDER_VARIABLE: str(folder / "locks"), "HOME": "/"}
+
+    def other():
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, cwd="/")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(folder / "locks"))
+        lease = Lease.of_device("port", "x:1")
+        refused = other()
+        lease.release()
+        free = other()
+        Lease.of_device("port", "x:1").release()
+    shutil.rmtree(folder)
+    assert f"process {os.getpid()}" in refused.stdout, refused.stderr
+    assert free.stdout == "mine\n", free.stderr

@@ -22,6 +22,7 @@ CLOSE_S = 10.0
 """A device gets at least so long to close."""
 MOST = 2**63
 """Costs stay below it: what a journal's integers hold."""
+_FLOAT64 = np.dtype(np.float64)
 
 
 class GuardedDevice:
@@ -84,9 +85,9 @@ class GuardedDevice:
                 outputs = self._numbers("outputs", outputs, (k, n, layers[-1] if layers else None))
         if realised is not None:
             realised = self._numbers("realised parameters", realised, (k, self.parameters.size))
-        wanted = {"loss": losses, "outputs": outputs, "nodes": nodes, "weights": realised}[probes.want]
-        if wanted is None:
-            raise MeasurementError(f"{self.info} was asked for {probes.want}, which it declares, and returned none")
+        want = probes.want
+        if want != "loss" and (outputs if want == "outputs" else nodes if want == "nodes" else realised) is None:
+            raise MeasurementError(f"{self.info} was asked for {want}, which it declares, and returned none")
         return Readings(losses, outputs, nodes, realised, cost)
 
     def apply(self, update: Update) -> Cost:
@@ -141,6 +142,19 @@ class GuardedDevice:
 
     def _numbers(self, what: str, given: object, shape: tuple[int | None, ...]) -> Array:
         """An answer as real, finite float64 of a shape, in which None stands for any length."""
+        if not (isinstance(given, np.ndarray) and given.dtype is _FLOAT64 and given.shape == shape):
+            given = self._converted(what, cast(object, given), shape)
+        # The sum of squares is finite only if every term is (an overflow aside: 1e154 is no measurement either).
+        numbers = cast(Array, given)
+        if not math.isfinite(np.vdot(numbers, numbers)):
+            bad = int(np.count_nonzero(~(np.abs(numbers) < 1e150)))
+            raise MeasurementError(
+                f"{self.info} returned {bad} of {numbers.size} values that are not finite numbers; nothing was "
+                "learned from them; check the device, then go on with --resume"
+            )
+        return numbers
+
+    def _converted(self, what: str, given: object, shape: tuple[int | None, ...]) -> Array:
         try:
             array = cast(NDArray[Any], given) if isinstance(given, np.ndarray) else np.asarray(given)
         except (TypeError, ValueError) as error:  # rows of different lengths
@@ -152,15 +166,7 @@ class GuardedDevice:
         ):
             expected = str(tuple("any" if n is None else n for n in shape)).replace("'", "")
             raise MeasurementError(f"{self.info} returned {what} of shape {array.shape}; expected {expected}")
-        numbers = np.asarray(array, dtype=np.float64)
-        # The sum of squares is finite only if every term is (an overflow aside: 1e154 is no measurement either).
-        if not math.isfinite(np.vdot(numbers, numbers)):
-            bad = int(np.count_nonzero(~(np.abs(numbers) < 1e150)))
-            raise MeasurementError(
-                f"{self.info} returned {bad} of {numbers.size} values that are not finite numbers; nothing was "
-                "learned from them; check the device, then go on with --resume"
-            )
-        return numbers
+        return np.asarray(array, dtype=np.float64)
 
     def _count(self, given: Cost, times: int = 1) -> Cost:
         """The cost in Python's own numbers, after it was added up."""
@@ -179,8 +185,9 @@ class GuardedDevice:
             ) from None
         total = self.cost + cost
         if not (
-            min(cost.reads, cost.cell_writes, cost.bytes) >= 0
-            and max(total.reads, total.cell_writes, total.bytes) < MOST
+            0 <= cost.reads <= total.reads < MOST
+            and 0 <= cost.cell_writes <= total.cell_writes < MOST
+            and 0 <= cost.bytes <= total.bytes < MOST
             and 0 <= cost.device_seconds <= total.device_seconds < math.inf
             and 0 <= cost.joules <= total.joules < math.inf
         ):
