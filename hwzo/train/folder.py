@@ -102,6 +102,14 @@ class RunFolder:
         kept = [f"checkpoints/{path.name}" for path in checkpoints(self.checkpoints)]
         return [name for name in names if name not in ours and name not in journal] + kept
 
+    @property
+    def lacks(self) -> str:
+        """What a run that isn't ``started`` lacks to go on, in words; empty if there is nothing of a run."""
+        described, kept = self.toml.is_file(), bool(checkpoints(self.checkpoints))
+        if not (described or kept or self.journal.exists()):
+            return ""
+        return " and ".join(["run.toml"] * (not described) + ["checkpoints"] * (not kept))
+
     def clear(self) -> None:
         """Make room for a new journal: remove one that holds nothing, as of a start that was killed.
 
@@ -110,10 +118,9 @@ class RunFolder:
         """
         found = content(self.journal)
         if found:
-            missing = "its checkpoints" if self.toml.is_file() else "run.toml and checkpoints"
             raise FileError(
-                f"run = {str(self.path)!r} holds {found}, without {missing}, so the run can't go on; nothing was "
-                "changed: put back what is missing, or name another folder",
+                f"run = {str(self.path)!r} holds {found}, of a run that can't go on without its {self.lacks}; nothing "
+                "was changed: put back what is missing, or name another folder",
                 key="run",
             )
         try:

@@ -91,6 +91,12 @@ def _folder(run: Path | None, config: TrainConfig, *, resume: bool) -> RunFolder
             folder.unlock()
             raise ConfigError(f"run = {str(run)!r} holds a run; go on with --resume, or name another folder", key="run")
     elif folder.foreign:
+        if folder.lacks:
+            raise FileError(
+                f"run = {str(run)!r} holds {', '.join(folder.foreign[:3])}, of a run that can't go on without its "
+                f"{folder.lacks}; nothing was changed: put back what is missing, or name another folder",
+                key="run",
+            )
         raise ConfigError(
             f"run = {str(run)!r} holds something that is not a run ({', '.join(folder.foreign[:3])}); name another "
             "folder",

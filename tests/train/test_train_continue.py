@@ -174,6 +174,12 @@ def test_a_run_that_lacks_files_is_never_begun_anew(run, gone, resume):
     assert contents(run) == before
 
 
+def test_a_finished_run_without_its_checkpoints_is_said_to_be_one(run):
+    shutil.rmtree(run.checkpoints)
+    with pytest.raises(FileError, match=r"weights\.safetensors, of a run that can't go on without its checkpoints"):
+        hwzo.train("xor", PCM, run=run.path)
+
+
 def test_a_journal_that_can_not_be_read_is_not_replaced(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.lock()
