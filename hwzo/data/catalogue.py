@@ -55,8 +55,12 @@ def load_task(name: str) -> Task:
 
 
 def _from_file(path: Path, function: str) -> Task:
-    path = path.resolve()
-    if not path.is_file():
+    try:
+        path = path.resolve()
+        there = path.is_file()
+    except (OSError, ValueError) as error:  # a folder that may not be entered, a NUL in the name
+        raise FileError(f"task: {str(path)!r} can't be looked up: {error}", key="task") from error
+    if not there:
         raise FileError(f"task: {path} doesn't exist", key="task")
     module = _run(path)
     make = getattr(module, function, None)
@@ -69,7 +73,7 @@ def _from_file(path: Path, function: str) -> Task:
         task = make()
     except HwzoError:
         raise  # says what is wrong better than we could
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's file may do anything, such as sys.exit
         raise ConfigError(f"task: {function}() in {path} failed: {_told(error, path)}", key="task") from error
     if not isinstance(task, Task):
         raise ConfigError(
@@ -89,13 +93,16 @@ def _run(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their own module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except HwzoError:
+        del sys.modules[name]
+        raise
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigError(f"task: {path} can't be run: {_told(error, path)}", key="task") from error
     return module
 
 
-def _told(error: Exception, path: Path) -> str:
+def _told(error: BaseException, path: Path) -> str:
     """The error in one line, with the last line of the user's own file that led to it."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     return f"{type(error).__name__}: {error}" + (f" (line {lines[-1]})" if lines else "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from numbers import Real
+from operator import index
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,7 +60,8 @@ class Task:
         source: one line: where the data come from, their licence, how they were reached, whether they are generated.
 
     Raises:
-        ConfigError: data that aren't finite, don't fit the network, lie outside [-1, 1] or name unknown classes.
+        ConfigError: data that aren't finite, don't fit the network, lie outside [-1, 1] or name unknown classes;
+            arguments of another type.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Task:
     source: str = ""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if self.loss not in get_args(Loss):
             raise ConfigError(
                 f"task {self.name!r}: loss={self.loss!r} is not one of {', '.join(get_args(Loss))}", key="loss"
@@ -81,6 +85,7 @@ class Task:
                 f"task {self.name!r}: window={self.window} must be a positive, finite number of weight units",
                 key="window",
             )
+        object.__setattr__(self, "class_names", tuple(self.class_names))
         n_outputs = self.network.layers[-1]
         if self.class_names and len(self.class_names) != n_outputs:
             raise ConfigError(
@@ -124,6 +129,7 @@ class Task:
         Raises:
             ConfigError: as for `Task`, and for fewer than three samples.
         """
+        sizes = _layers(f"task {name!r}", layers)
         # Object arrays pass through here unharmed, so that the checks of Task can say what is wrong with them.
         x, y = _as_array(f"task {name!r}", inputs, "inputs"), _as_array(f"task {name!r}", targets, "targets")
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
@@ -136,13 +142,13 @@ class Task:
         train, validation, test = (whole.take(indices) for indices in splits.three_way(len(x)))
         return cls(
             name,
-            Network(tuple(layers), activation),
+            Network(sizes, activation),
             train,
             validation,
             test,
             window=window,
             loss=loss,
-            class_names=tuple(class_names),
+            class_names=class_names,  # pyright: ignore[reportArgumentType]  (any sequence; made a tuple there)
             source=source,
         )
 
@@ -156,6 +162,39 @@ class Task:
             raise ConfigError(f"split={split!r} is not one of {', '.join(SPLIT_NAMES)}", key="split")
         samples: Split = getattr(self, split)
         return Batch(samples.inputs, samples.targets, self.loss)
+
+
+def _check_types(task: Task) -> None:
+    """That what a user gave is of the kinds that a task is made of: a wrong one shall be told by its name."""
+    where = f"task {task.name!r}"
+    kinds: tuple[tuple[str, type, str], ...] = (
+        ("name", str, "text"),
+        ("network", Network, "a Network"),
+        *((name, Split, "a Split") for name in SPLIT_NAMES),
+        ("window", Real, "a number"),
+        ("source", str, "text"),
+    )
+    for key, kind, what in kinds:
+        value = getattr(task, key)
+        if not isinstance(value, kind):
+            raise ConfigError(f"{where}: {key} is a {type(value).__name__}; it must be {what}", key=key)
+    names = cast(object, task.class_names)
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ConfigError(
+            f"{where}: class_names={names!r} must be a list of text, one for each output", key="class_names"
+        )
+    strange = [name for name in cast("Iterable[object]", names) if not isinstance(name, str)]
+    if strange:
+        raise ConfigError(f"{where}: class_names holds {strange[0]!r}; each must be text", key="class_names")
+
+
+def _layers(where: str, layers: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return tuple(index(n) for n in layers)
+    except TypeError:
+        raise ConfigError(
+            f"{where}: layers={layers!r} must be whole numbers, such as (64, 32, 10)", key="layers"
+        ) from None
 
 
 def _as_array(where: str, values: ArrayLike, key: str) -> NDArray[Any]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import signal
-import threading
 import time
 import zlib
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from hwzo.alarm import Alarm, TooLateError
 from hwzo.device import Device
 from hwzo.errors import DeviceError, HwzoError
 from hwzo.parameters import Array
@@ -35,10 +32,6 @@ class BreachError(Exception):
 
 class SkipError(Exception):
     """The check doesn't apply to this device, or can't tell; the message says why."""
-
-
-class _TimeUp(BaseException):
-    """Past the time limit; not an Exception, so that no device's own handler swallows it."""
 
 
 @dataclass(frozen=True)
@@ -220,49 +213,29 @@ def run_check(
     start = time.monotonic()
     bench = Bench(open_device, seed=seed, batch=batch, name=check.name, by_url=by_url)
     status: Status = "passed"
+    alarm = Alarm()
     try:
-        with _time_limit(time_limit_s):
-            detail = check.function(bench)
-    except (Exception, _TimeUp) as error:
-        status = "skipped" if isinstance(error, SkipError) else "failed"
-        detail = _reason(error, time_limit_s)
-    try:
-        with _time_limit(time_limit_s):
-            bench.close()
-    except (Exception, _TimeUp) as error:
-        if status != "failed":
-            status, detail = "failed", f"close: {_reason(error, time_limit_s)}"
+        try:
+            detail = alarm.within(time_limit_s, lambda: check.function(bench))
+        except (Exception, SystemExit, TooLateError) as error:
+            status = "skipped" if isinstance(error, SkipError) else "failed"
+            detail = _reason(error, time_limit_s)
+        try:
+            alarm.within(time_limit_s, bench.close)
+        except (Exception, SystemExit, TooLateError) as error:
+            if status != "failed":
+                status, detail = "failed", f"close: {_reason(error, time_limit_s)}"
+    finally:
+        alarm.release()
     return Result(check.name, status, detail, check.false_alarm, time.monotonic() - start)
 
 
 def _reason(error: BaseException, time_limit_s: float) -> str:
     if isinstance(error, BreachError | SkipError):
         return str(error)
-    if isinstance(error, _TimeUp):
+    if isinstance(error, TooLateError):
         return f"no answer within {time_limit_s:g} s"
     return f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Generator[None]:
-    """Raise `_TimeUp` in the block after ``seconds``; a timer that was already running goes on afterwards."""
-    if threading.current_thread() is not threading.main_thread() or not math.isfinite(seconds):
-        yield
-        return
-
-    def expire(number: int, frame: object) -> None:
-        raise _TimeUp
-
-    start = time.monotonic()
-    handler = signal.signal(signal.SIGALRM, expire)
-    before, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        if before:
-            signal.setitimer(signal.ITIMER_REAL, max(1e-3, before - (time.monotonic() - start)), interval)
 
 
 def opener(factory: OpenDevice) -> OpenDevice:
@@ -273,7 +246,7 @@ def opener(factory: OpenDevice) -> OpenDevice:
             return factory()
         except HwzoError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise DeviceError(f"the device could not be opened: {type(error).__name__}: {error}") from error
 
     return open_device

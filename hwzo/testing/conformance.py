@@ -7,10 +7,13 @@ Statistical checks state their false-alarm rate: a correct device fails the whol
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hwzo.device import Device
+from hwzo.alarm import Alarm, TooLateError
+from hwzo.device import Device, DeviceInfo
+from hwzo.errors import DeviceError
 from hwzo.network import Network
 from hwzo.probes import Batch
 from hwzo.registry import connect
@@ -130,10 +133,15 @@ def run_conformance(
     by_url = isinstance(url_or_factory, str)
     open_device = url_opener(url_or_factory, seed=seed) if isinstance(url_or_factory, str) else opener(url_or_factory)
     device = open_device()
+    described = device.info
+    if not isinstance(described, DeviceInfo):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DeviceError(f"info is a {type(described).__name__}, not a DeviceInfo: that is no device")
+    alarm = Alarm()
     try:
-        described = device.info
+        with suppress(Exception, SystemExit, TooLateError):  # a close that fails is for the checks to tell
+            alarm.within(time_limit_s, device.close)
     finally:
-        device.close()
+        alarm.release()
     results: list[Result] = []
     for check in CHECKS:
         result = run_check(check, open_device, seed=seed, batch=batch, time_limit_s=time_limit_s, by_url=by_url)

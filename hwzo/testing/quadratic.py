@@ -2,6 +2,9 @@
 
 Its loss is ``floor + 1/2 sum_i h_i (w_i - optimum_i)^2`` of the effective parameters ``w = theta + own noise +
 commanded displacement``, plus readout noise. What a batch holds is ignored; only its length counts, as reads.
+
+A black box has no outputs and no nodes. Where it reads back ``"weights"``, the levels between are empty: asked for
+them it raises `CapabilityError`, as one that gives a loss only would.
 """
 
 from __future__ import annotations
@@ -125,7 +128,7 @@ class QuadraticDevice:
         return self.curvature * (theta - self.optimum)
 
     def program(self, theta: Array, *, mask: NDArray[np.bool_] | None = None) -> Cost:
-        """Write theta (n,); cells whose value stays are left alone, with the noise they hold.
+        """Write theta (n,); every cell written gets new noise, also where its value stays as it was.
 
         Raises:
             ConfigError, DeviceError: as for `hwzo.device.Device.program`.
@@ -136,10 +139,10 @@ class QuadraticDevice:
             if mask.shape != target.shape:
                 raise ConfigError(f"mask has shape {mask.shape}, the device needs {target.shape}; nothing was written")
             target = np.where(mask, target, self._theta)
+        written = np.ones(target.shape, dtype=np.bool_) if mask is None else mask
         resolution = self._spec.tensors[0].resolution
         if resolution:
             target = self._spec.clip(np.round(target / resolution) * resolution)
-        written = target != self._theta
         count = int(written.sum())
         self._theta = np.array(target)
         if self._capabilities.parameter_noise == "retained":

@@ -410,3 +410,27 @@ def test_a_batch_of_ones_own_is_used():
     batch = Batch(np.zeros((2, 7)), np.zeros(2, dtype=np.int64))
     assert run_conformance(Watching, batch=batch).failures == []
     assert widths == {(2, 7)}
+
+
+def test_a_device_cannot_end_the_program_nor_fail_the_kit_by_its_first_close():
+    class Ending(QuadraticDevice):
+        def close(self):
+            raise SystemExit(0)
+
+        def measure(self, probes, batch):
+            raise SystemExit(0)
+
+    report = run_conformance(Ending)
+    reasons = [failure["reason"] for failure in report.failures]
+    assert any("SystemExit" in reason for reason in reasons)
+    assert report.passed + report.failed + report.skipped == len(CHECKS)
+
+
+class Hollow(QuadraticDevice):
+    info = None
+
+
+@pytest.mark.parametrize("factory", [Hollow, lambda: QuadraticDevice(no_such_argument=1), exit])
+def test_what_opens_no_device_is_the_devices_error(factory):
+    with pytest.raises(DeviceError):
+        run_conformance(factory)

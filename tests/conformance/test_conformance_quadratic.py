@@ -70,6 +70,17 @@ def test_retained_noise_stays_until_the_next_write():
     assert np.array_equal(after[4:], before[4:])
 
 
+def test_writing_the_same_again_draws_retained_noise_anew():
+    device = QuadraticDevice(parameter_noise="retained", sigma=0.1, readback="weights")
+    device.program(THETA)
+    before = device.read()[0]
+    assert device.program(THETA).cell_writes == 8
+    assert np.all(device.read()[0] != before)
+    between = device.read()[0]
+    assert device.apply(Update(THETA, np.zeros(8))).cell_writes == 0  # a step of nothing writes nothing
+    assert np.array_equal(device.read()[0], between)
+
+
 def test_resolution_rounds():
     device = QuadraticDevice(2, resolution=0.25, readback="weights")
     device.program(np.array([0.3, -0.9]))
