@@ -20,7 +20,7 @@ from hwzo.methods.settings import ExplorationChoice, Settings
 from hwzo.methods.weight_perturbation import compose
 
 WEIGHTS = Settings(
-    probes=16, law="rademacher", estimator="block", update="normalised-momentum", rate=0.03, schedule="linear"
+    probes=8, law="rademacher", estimator="block", update="normalised-momentum", rate=0.02, schedule="linear"
 )
 WEIGHT_TAKES = ("probes", "estimator", "update", "rate", "schedule")
 
