@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Evidence:
     nodes: Nodes | None = None
     regenerable: bool = False
 
-    @property
+    @cached_property
     def commanded(self) -> int:
         """Readings that had a commanded displacement."""
         return int(np.count_nonzero(self.scales))

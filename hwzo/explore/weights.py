@@ -66,6 +66,7 @@ class WeightExploration:
             signs[1::2] = -1.0
         if self.baseline:
             counters, signs = np.concatenate([counters[:1], counters]), np.concatenate([[0.0], signs])
+        counters.flags.writeable = False  # the same array each step, so that the directions need not be looked up anew
         return counters, signs * self.scale
 
     def request(self, step: int) -> Probes:
