@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hwzo.cli.options import Json
-from hwzo.cli.terminal import emit, table
+from hwzo.cli.streams import emit
+from hwzo.cli.terminal import table
 from hwzo.registry import listings
 
 NAME = "devices"

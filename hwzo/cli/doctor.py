@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from hwzo.cli.options import Json
-from hwzo.cli.terminal import emit, table
+from hwzo.cli.streams import emit
+from hwzo.cli.terminal import table
 from hwzo.data.fashion import DEBIAN_FOLDER, VARIABLE
 from hwzo.errors import ConfigError, HwzoError
 from hwzo.registry import backends, load

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from hwzo.cli.options import Json
-from hwzo.cli.terminal import emit, table
+from hwzo.cli.streams import emit
+from hwzo.cli.terminal import table
 from hwzo.train.evaluate import evaluate
 
 NAME = "evaluate"

@@ -1,47 +1,17 @@
-"""``hwzo``: the commands, and how they end."""
+"""``hwzo``: how the commands begin and end. Light: what is heavy is loaded when a signal would be answered already."""
 
 from __future__ import annotations
 
-import io
 import signal
 import sys
-import threading
 import traceback
-from importlib.metadata import version as distribution_version
-from types import FrameType
-from typing import Annotated, Protocol, cast
+from typing import Protocol, cast
 
-import typer
+from hwzo.cli.signals import Signalled, answered
+from hwzo.cli.streams import OutputError, emit, prepared, settle
+from hwzo.errors import ConfigError, FileError, HwzoError, StoppedError
 
-from hwzo.cli import conformance, devices, doctor, evaluate, replay, report, runs, train
-from hwzo.cli.terminal import emit, say
-from hwzo.errors import HwzoError, StoppedError
-
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="hwzo",
-    help="Train noisy neuromorphic hardware in place, with its own noise as the exploration.",
-    invoke_without_command=False,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback(epilog="Each command takes --json; --debug shows the traceback of an error.")
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
-) -> None:
-    """Train noisy neuromorphic hardware in place, with its own noise as the exploration."""
-    if version:
-        sys.stdout.write(f"hwzo {distribution_version('hwzo')}\n")
-        raise typer.Exit
-
-
-for module in (train, evaluate, devices, doctor, replay, report, runs, conformance):
-    app.command(name=module.NAME)(module.command)
+INTERRUPTED = 128 + signal.SIGINT
 
 
 class _UsageError(Protocol):
@@ -49,53 +19,84 @@ class _UsageError(Protocol):
     def format_message(self) -> str: ...
 
 
-# Typer stands on click, or since 0.2x on a copy of it inside itself; this is the base of its errors in either case.
-_CLICK_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; a traceback is shown only with ``--debug``."""
     words = sys.argv[1:] if arguments is None else arguments
-    debug, as_json = "--debug" in words, "--json" in words
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a table or a curve that the terminal can't show is no failure
-    words = [word for word in words if word != "--debug"]
     try:
-        code = app(words, prog_name="hwzo", standalone_mode=False)
-        if code == INTERRUPTED:  # what Typer makes of Ctrl-C
-            raise KeyboardInterrupt
-        sys.exit(code if isinstance(code, int) else 0)
-    except HwzoError as error:
+        with prepared(), answered():
+            code = _ended(words)
+            if sys.stdout is not None and not settle(sys.stdout):  # pyright: ignore[reportUnnecessaryComparison]
+                code = code or 1
+    except Signalled as again:  # a second one, while the first was being told of
+        code = 128 + again.number
+    sys.exit(code)
+
+
+def _ended(words: list[str]) -> int:
+    """The exit code of a command, after saying what went wrong."""
+    debug, as_json = "--debug" in words, "--json" in words
+    try:
+        return _run([word for word in words if word != "--debug"])
+    except (Exception, Signalled, SystemExit) as error:
         if debug:
             traceback.print_exc()
-        _fail(error, str(error), error.exit_code, as_json)
-    except (typer.Abort, KeyboardInterrupt) as error:
-        _fail(error, "interrupted", INTERRUPTED, as_json)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has left; there is nobody to tell
-        sys.exit(1)
-    except Exception as error:
-        if isinstance(error, _CLICK_ERROR):
-            usage = cast(_UsageError, error)
-            usage.show()
+        if isinstance(error, SystemExit) and error.code:
+            return error.code if isinstance(error.code, int) else 1
+        if isinstance(error, OutputError):
+            if not error.left:
+                sys.stderr.write(f"{error}\n")
+            return error.exit_code
+        kind, message, code = _told(error)
+        try:
+            _show(error, message)
             if as_json:
-                emit({"error": {"type": "ConfigError", "message": usage.format_message(), "exit_code": 2}})
-            sys.exit(2)
-        if debug:  # a defect of ours: say so, and keep the traceback for --debug
-            traceback.print_exc()
-        text = f"defect in hwzo: {type(error).__name__}: {error} (--debug shows where)"
-        _fail(error, text, 1, as_json)
+                emit({"error": {"type": kind, "message": message, "exit_code": code}})
+        except OutputError as unwritten:
+            if not unwritten.left:
+                sys.stderr.write(f"{unwritten}\n")
+        return code
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise StoppedError("ended by SIGTERM", number)
+def _run(words: list[str]) -> int:
+    from typer import Abort
+
+    from hwzo.cli.app import app
+
+    try:
+        code = app(words, prog_name="hwzo", standalone_mode=False)
+    except (Abort, KeyboardInterrupt):
+        raise Signalled(signal.SIGINT) from None
+    if code == INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
+        raise Signalled(signal.SIGINT)
+    return code if isinstance(code, int) else 0
 
 
-def _fail(error: BaseException, message: str, code: int, as_json: bool) -> None:
-    say(message, style="bold red")
-    if as_json:
-        emit({"error": {"type": type(error).__name__, "message": message, "exit_code": code}})
-    sys.exit(code)
+def _told(error: BaseException) -> tuple[str, str, int]:
+    """(type, message, exit code) of an error, as a user is told of it."""
+    if isinstance(error, Signalled):
+        text = "interrupted" if error.number == signal.SIGINT else f"ended by {signal.Signals(error.number).name}"
+        return StoppedError.__name__, text, 128 + error.number
+    if isinstance(error, HwzoError):
+        return type(error).__name__, str(error), error.exit_code
+    if _is_usage(error):
+        return ConfigError.__name__, cast(_UsageError, error).format_message(), 2
+    if isinstance(error, OSError):  # a file, a folder or a disk of the user's
+        where = "" if error.filename is None else f"{error.filename}: "
+        return FileError.__name__, f"{where}{error.strerror or error}", 2
+    return type(error).__name__, f"defect in hwzo: {type(error).__name__}: {error} (--debug shows where)", 1
+
+
+def _show(error: BaseException, message: str) -> None:
+    if _is_usage(error):
+        cast(_UsageError, error).show()
+    elif isinstance(error, Signalled):
+        sys.stderr.write(f"{message}\n")  # perhaps before there is anything that knows colours
+    else:
+        from hwzo.cli.terminal import say
+
+        say(message, style="bold red")
+
+
+def _is_usage(error: BaseException) -> bool:
+    app = sys.modules.get("hwzo.cli.app")
+    return app is not None and isinstance(error, getattr(app, "USAGE_ERROR", ()))

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from hwzo.cli.options import Json
-from hwzo.cli.terminal import emit, output
+from hwzo.cli.streams import emit
+from hwzo.cli.terminal import show
 from hwzo.train.replay import replay
 
 NAME = "replay"
@@ -35,5 +36,5 @@ def command(
         )
         return 0
     text = f"{out}: step {rebuilt.step} of {run}, by {rebuilt.how}, CRC-32 {rebuilt.parameters_crc32:#010x}"
-    output.print(text, soft_wrap=True)
+    show(text)
     return 0

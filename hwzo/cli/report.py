@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from hwzo.cli.options import Json
-from hwzo.cli.terminal import emit, output
+from hwzo.cli.streams import emit
+from hwzo.cli.terminal import show
 
 NAME = "report"
 
@@ -26,5 +27,5 @@ def command(
     if json:
         emit({"run": str(run), "report": str(page)})
     else:
-        output.print(str(page), soft_wrap=True)
+        show(str(page))
     return 0

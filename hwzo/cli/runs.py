@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from hwzo.cli.options import Json
-from hwzo.cli.terminal import emit, say, table
-from hwzo.errors import FileError
+from hwzo.cli.streams import emit
+from hwzo.cli.terminal import say, table
+from hwzo.errors import ConfigError, FileError
 from hwzo.train.run import load_run
 
 NAME = "runs"
@@ -22,10 +23,12 @@ def command(
     if not folder.is_dir():
         raise FileError(f"{folder} is not a folder; hwzo train makes runs/")
     rows: list[dict[str, object]] = []
-    for path in sorted(p for p in folder.iterdir() if (p / "run.toml").is_file()):
+    for path in sorted(folder.iterdir()):
         try:
+            if not (path / "run.toml").is_file():
+                continue
             run = load_run(path)
-        except FileError as error:
+        except (ConfigError, OSError) as error:  # such as a folder that may not be entered
             rows.append({"run": str(path), "state": "damaged", "reason": str(error)})
             continue
         steps = len(run.curve["t"])

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hwzo.cli.streams import results, write
+
 chatter = Console(stderr=True, highlight=False)
 """Progress, notes and errors; obeys NO_COLOR and drops colour where there is no terminal."""
-
-output = Console(highlight=False)
-"""Results for people; a pipe or a file has no width to keep to."""
-if not output.is_terminal:
-    output = Console(highlight=False, width=240)
 
 
 def say(message: str, *, style: str = "") -> None:
@@ -24,10 +20,9 @@ def say(message: str, *, style: str = "") -> None:
     chatter.print(Text(message, style=style), soft_wrap=True)
 
 
-def emit(values: Mapping[str, object]) -> None:
-    """One JSON object to standard output."""
-    sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
-    sys.stdout.flush()
+def show(line: str) -> None:
+    """A line to standard output."""
+    write(line + "\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -37,7 +32,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(number(cell)) for cell in row))
-    output.print(drawn)
+    stream = results()
+    encoding = "utf-8" if stream is None else stream.encoding
+    terminal = stream is not None and stream.isatty()
+    page = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace", newline="")
+    # A pipe or a file has no width to keep to.
+    console = Console(file=page, highlight=False, force_terminal=terminal or None, width=None if terminal else 240)
+    console.print(drawn)
+    page.seek(0)
+    write(page.read())
 
 
 def number(value: object) -> str:

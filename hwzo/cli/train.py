@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -14,7 +13,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from hwzo.cli.options import Json
-from hwzo.cli.terminal import chatter, emit, output, say, sparkline, table
+from hwzo.cli.streams import emit, write
+from hwzo.cli.terminal import chatter, say, show, sparkline, table
 from hwzo.errors import HwzoError, VerificationError
 from hwzo.train.config import TrainConfig
 from hwzo.train.folder import RunFolder
@@ -49,7 +49,7 @@ def command(
         if json:
             emit(resolved.model_dump())
         else:
-            sys.stdout.write(resolved.to_toml())
+            write(resolved.to_toml())
         return 0
     given = {key: getattr(resolved, key) for key in resolved.model_fields_set}
     with _progress(quiet=json) as watch:
@@ -132,7 +132,7 @@ def _show(result: Result, page: Path | None) -> None:
     table(f"{result.task}, {result.method}, seed {result.seed}", ("", ""), rows)
     looks = [v.accuracy for v in load_run(result.run).validations if v.accuracy is not None]
     if looks:
-        output.print(f"validation {looks[0]:.2f} {sparkline(looks)} {looks[-1]:.2f}", soft_wrap=True)
-    output.print(f"run: {result.run}", soft_wrap=True)
+        show(f"validation {looks[0]:.2f} {sparkline(looks)} {looks[-1]:.2f}")
+    show(f"run: {result.run}")
     if page is not None:
-        output.print(f"picture: {page}", soft_wrap=True)
+        show(f"picture: {page}")
