@@ -243,17 +243,8 @@ class Loop:
         at = self.at
         _, right = self.look("test")
         self.journal.event(at.t, "test", f"read once, {len(self.task.test)} samples")
-        network, info, spent = self.device.capabilities.network, self.device.info, at.spent
-        Weights(
-            at.theta,
-            self.device.parameters,
-            self.config.task,
-            network.label if network else "",
-            network.activation if network else "",
-            float(np.max(self.device.parameters.upper)) if network else None,
-            info.url,
-            info.emulated,
-        ).save(self.folder.weights)
+        info, spent = self.device.info, at.spent
+        Weights.learned(at.theta, self.device, self.config.task).save(self.folder.weights)
         result = Result(
             run=str(self.folder.path),
             device=info.url,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from hwzo.data.task import Task
@@ -97,17 +96,7 @@ def _replayed(
             guard.emulation.restore(at.snapshot)
             known = {record.t: record for record in journal.records(at.t, wanted)}
             theta = Loop(config, folder, journal, bench.task, guard, method, at, known).train_to(wanted).theta
-        network = guard.capabilities.network
-        weights = Weights(
-            theta,
-            guard.parameters,
-            config.task,
-            network.label if network else "",
-            network.activation if network else "",
-            float(np.max(guard.parameters.upper)) if network else None,
-            guard.info.url,
-            guard.info.emulated,
-        )
+        weights = Weights.learned(theta, guard, config.task)
         return Replay(str(folder.path), wanted, weights, how, parameters_crc32(theta))
     finally:
         bench.close()

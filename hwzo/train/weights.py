@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from hwzo.device import Device
 from hwzo.errors import FileError
 from hwzo.parameters import Array, ParameterSpec, TensorSpec
 from hwzo.train.tensors import read_tensors, write_tensors
@@ -36,6 +37,21 @@ class Weights:
     window: float | None
     device: str
     emulated: bool
+
+    @classmethod
+    def learned(cls, theta: Array, device: Device, task: str) -> Weights:
+        """Parameters (n_params,) as learned on a device for a task."""
+        network = device.capabilities.network
+        return cls(
+            theta,
+            device.parameters,
+            task,
+            network.label if network else "",
+            network.activation if network else "",
+            float(device.parameters.upper.max()) if network else None,
+            device.info.url,
+            device.info.emulated,
+        )
 
     def save(self, path: Path) -> None:
         """Write them.
