@@ -6,6 +6,7 @@ Layer l computes ``a_l = x_{l-1} W_l + b_l`` and passes ``x_l = f(a_l)`` on; the
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class Network:
     activation: Activation = "tanh"
 
     def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "layers", tuple(operator.index(n) for n in self.layers))
+        except TypeError:
+            text = f"layers={self.layers!r} must be whole numbers, such as (64, 32, 10)"
+            raise ConfigError(text, key="layers") from None
         if len(self.layers) < 2 or any(n < 1 for n in self.layers):
             raise ConfigError(f"layers={self.label!r}: needs at least two layers of at least one unit", key="layers")
         if self.activation not in get_args(Activation):

@@ -18,6 +18,7 @@ from hwzo.network import Network, accuracy
 from hwzo.parameters import ParameterSpec
 from hwzo.probes import Probes
 from hwzo.registry import connect
+from hwzo.train.bench import Bench
 from hwzo.train.folder import RunFolder
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.weights import Weights
@@ -109,9 +110,7 @@ def evaluate(
             loss=fmean(losses),
         )
     finally:
-        if opened is not device:
-            opened.close()
-        guard.release()
+        Bench(chosen, guard, ours=opened is not device).close()
 
 
 def load_weights(path: Path) -> Weights:

@@ -83,7 +83,7 @@ def test_nan_anywhere_is_counted(guarded, part):
 
 @pytest.mark.parametrize("answer", [None, "losses", Readings(["x", "y"]), Readings(np.ones(2), cost=None)])
 def test_an_answer_that_is_no_readings_is_the_devices_fault(guarded, answer):
-    with pytest.raises(DeviceError, match="measure|returned losses|cost"):
+    with pytest.raises(DeviceError, match=r"measure|returned losses|cost"):
         guarded(Answering(answer)).measure(Probes.plain(2), BATCH)
 
 
