@@ -14,16 +14,7 @@ def command(device: DeviceOption, seed: int = 0, json: Json = False) -> int:
     """Test a device against the contract, by what it declares."""
     report = run_conformance(device, seed=seed)
     if json:
-        emit(
-            {
-                "device": report.device,
-                "checks": report.checks,
-                "passed": report.passed,
-                "failed": report.failed,
-                "skipped": report.skipped,
-                "failures": [dict(failure) for failure in report.failures],
-            }
-        )
+        emit(report.as_dict())
     else:
         table(report.device, ("check", "result", "detail"), [(r.name, r.status, r.detail) for r in report.results])
     return 5 if report.failed else 0

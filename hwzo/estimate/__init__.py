@@ -4,23 +4,11 @@
 noise, `least_squares` for unequal or correlated noise, `node_gradient` for noise at the nodes.
 """
 
-from collections.abc import Callable
-
 from hwzo.estimate.antithetic import antithetic
 from hwzo.estimate.block import block
 from hwzo.estimate.difference import difference
 from hwzo.estimate.forward import forward
 from hwzo.estimate.least_squares import least_squares
 from hwzo.estimate.nodes import node_gradient
-from hwzo.parameters import Array
 
-ESTIMATORS: dict[str, Callable[[Array, Array], Array]] = {
-    "block": block,
-    "antithetic": antithetic,
-    "least-squares": least_squares,
-    "difference": difference,
-    "forward": forward,
-}
-"""By name: displacements (N, n_params) and losses (N,) to a gradient (n_params,)."""
-
-__all__ = ["ESTIMATORS", "antithetic", "block", "difference", "forward", "least_squares", "node_gradient"]
+__all__ = ["antithetic", "block", "difference", "forward", "least_squares", "node_gradient"]

@@ -20,7 +20,7 @@ from hwzo.methods.settings import Estimator, Exploration, Settings
 from hwzo.noise.probe_size import EVALUATIONS, probe_size
 from hwzo.noise.read_error import read_error_variance
 from hwzo.parameters import Array
-from hwzo.update import UPDATES, LinearDecay
+from hwzo.update import UPDATES, LinearDecay, constant
 
 WORKS_WITHOUT: Mapping[str, str] = {
     "commanded": "use method 'selection', which only programs, or 'intrinsic' on a device that reads back",
@@ -117,10 +117,8 @@ def rate_of(chosen: Settings) -> Rate:
     rate = chosen.rate or 0.01
     if chosen.gains == "spall":  # Spall (1998): a / (A + k + 1)^alpha, here with a such that the first rate is ``rate``
         return lambda t, progress: rate * ((SPALL_STABILITY + 1) / (SPALL_STABILITY + t + 1)) ** SPALL_ALPHA
-    if chosen.schedule == "constant":
-        return lambda t, progress: rate
-    falling = LinearDecay(1.0, FINAL_RATE)
-    return lambda t, progress: rate * falling(progress)
+    factor = constant if chosen.schedule == "constant" else LinearDecay(1.0, FINAL_RATE)
+    return lambda t, progress: rate * factor(progress)
 
 
 def _estimate(estimator: Estimator, evidence: Evidence, moment: float | None, read_error: float) -> Array:
