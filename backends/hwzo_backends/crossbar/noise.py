@@ -23,6 +23,9 @@ class Stream(IntEnum):
     PARAMETERS = 9
     NODES = 10
     READ_ERROR = 11
+    PULSES = 12
+    WRITE_NOISE = 13
+    DEVICE = 14
 
 
 class CounterNoise:
