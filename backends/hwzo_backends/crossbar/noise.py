@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +27,26 @@ class Stream(IntEnum):
     PULSES = 12
     WRITE_NOISE = 13
     DEVICE = 14
+
+
+class Draws(Protocol):
+    """The draws of one event, in order; a `numpy.random.Generator` is one."""
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        """Standard normal numbers of shape ``size``, float64 or float32; or into ``out``."""
+        ...
+
+    def random(self, size: Any = None) -> Any:
+        """Uniform numbers of [0, 1), float64."""
+        ...
+
+
+class NoiseSource(Protocol):
+    """Random numbers addressed by (stream, event): `CounterNoise`, or a faster one."""
+
+    def at(self, stream: Stream, event: int) -> Draws:
+        """The draws of one event; what they give depends on the seed, the stream and the event only."""
+        ...
 
 
 class CounterNoise:
