@@ -31,7 +31,7 @@ def test_blocks_are_the_specs_tensors():
     assert spec.tensors[0].initial_sd == pytest.approx(3**-0.5)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid", "linear"])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid", "linear", "lif-rate"])
 @pytest.mark.parametrize("loss", ["cross-entropy", "squared-error"])
 def test_gradient_is_the_central_difference(activation, loss):
     rng = np.random.default_rng(3)
@@ -102,6 +102,6 @@ def test_layers_that_are_none_are_refused(layers):
 
 
 def test_an_unknown_activation_lists_those_there_are():
-    with pytest.raises(ConfigError, match="tanh, relu, sigmoid, linear") as caught:
+    with pytest.raises(ConfigError, match="tanh, relu, sigmoid, linear, lif-rate") as caught:
         Network.parse("2-1", "swish")
     assert caught.value.key == "activation"

@@ -109,7 +109,7 @@ class Task:
         inputs: ArrayLike,
         targets: ArrayLike,
         *,
-        layers: Sequence[int],
+        layers: Sequence[int] | str,
         activation: Activation = "tanh",
         window: float = 1.0,
         loss: Loss = "cross-entropy",
@@ -123,13 +123,13 @@ class Task:
             inputs: (n, n_inputs), in [-1, 1].
             targets: (n,) class numbers from 0 for cross-entropy; (n, n_outputs), or (n,) if there is one output, for
                 squared error.
-            layers: units a layer, inputs first, such as (64, 32, 10).
+            layers: units a layer, inputs first, such as (64, 32, 10); or as `hwzo.Network.parse` takes them.
             activation, window, loss, class_names, source: see `Task`.
 
         Raises:
             ConfigError: as for `Task`, and for fewer than three samples.
         """
-        sizes = _layers(f"task {name!r}", layers)
+        network = _network(f"task {name!r}", layers, activation)
         # Object arrays pass through here unharmed, so that the checks of Task can say what is wrong with them.
         x, y = _as_array(f"task {name!r}", inputs, "inputs"), _as_array(f"task {name!r}", targets, "targets")
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
@@ -142,7 +142,7 @@ class Task:
         train, validation, test = (whole.take(indices) for indices in splits.three_way(len(x)))
         return cls(
             name,
-            Network(sizes, activation),
+            network,
             train,
             validation,
             test,
@@ -188,9 +188,11 @@ def _check_types(task: Task) -> None:
         raise ConfigError(f"{where}: class_names holds {strange[0]!r}; each must be text", key="class_names")
 
 
-def _layers(where: str, layers: Sequence[int]) -> tuple[int, ...]:
+def _network(where: str, layers: Sequence[int] | str, activation: Activation) -> Network:
+    if isinstance(layers, str):
+        return Network.parse(layers, activation)
     try:
-        return tuple(index(n) for n in layers)
+        return Network(tuple(index(n) for n in layers), activation)
     except TypeError:
         raise ConfigError(
             f"{where}: layers={layers!r} must be whole numbers, such as (64, 32, 10)", key="layers"
@@ -227,7 +229,7 @@ def _inputs(where: str, values: ArrayLike, network: Network) -> Array:
         )
     if inputs.shape[1] != network.layers[0]:
         raise ConfigError(
-            f"{where}: {inputs.shape[1]} inputs a sample, but layers={network.label!r} starts with "
+            f"{where}: {inputs.shape[1]} inputs a sample, but layers={network.label!r} takes "
             f"{network.layers[0]}; let the first layer be {inputs.shape[1]}",
             key="layers",
         )

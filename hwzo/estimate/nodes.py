@@ -23,6 +23,9 @@ def node_gradient(
         v_l = mean over samples and units of d_l^2                 2 sd_l^2
         g_l = mean over samples of xbar_{l-1}^T (dL d_l) / v_l     xbar: mean of the two passes, 1 for the bias
 
+    A layer that applies its matrix to several vectors of a sample has an x, an a and a d for each of these reads, and
+    g_l is the sum over them: a convolution's over its positions, a recurrent layer's over its time steps.
+
     Without taking off the propagated part the deeper layers' own noise drowns in what the earlier ones pass on.
     Node perturbation: Werfel, Xie and Seung, Neural Computation 17, 2699 (2005); activity differences between passes:
     Dalm, Offergeld, Ahmad and van Gerven 2023, https://arxiv.org/abs/2310.00965.
@@ -30,9 +33,9 @@ def node_gradient(
     To first order in the noise it is unbiased with scale 1, whatever the noise's size in each layer.
 
     Outside its domain: it needs the losses sample by sample (with the batch's mean loss only, the samples' noises can't
-    be told apart); units of one layer whose noise differs in size get gradients in proportion to their variance;
-    large noise measures the gradient of a smoothed loss; converters much coarser than the noise hide it, and a device
-    whose weights are far from ``theta`` passes on something else than what is taken off.
+    be told apart); units or reads of one layer whose noise differs in size get gradients in proportion to their
+    variance; large noise measures the gradient of a smoothed loss; converters much coarser than the noise hide it, and
+    a device whose weights are far from ``theta`` passes on something else than what is taken off.
 
     Args:
         network: what the parameters and nodes mean.
@@ -59,14 +62,19 @@ def node_gradient(
     activate, _ = ACTIVATIONS[network.activation]
     gradient = np.empty_like(theta)
     deviations = np.empty(len(nodes))
-    weighed: Array = (losses[0] - losses[1])[:, None] / batch
-    x = inputs
-    for index, (weight, slot) in enumerate(zip(network.blocks(theta), network.blocks(gradient), strict=True)):
-        noise: Array = nodes[index][0] - nodes[index][1]
-        if index:
-            passes = activate(nodes[index - 1])
-            noise -= (passes[0] - passes[1]) @ weight[:-1]
-            x = 0.5 * (passes[0] + passes[1])
+    weighed: Array = (losses[0] - losses[1]) / batch
+    passed = inputs
+    blocks = zip(network.stages, network.blocks(theta), network.blocks(gradient), strict=True)
+    for index, (stage, weight, slot) in enumerate(blocks):
+        # A read of a sample each row, from here on.
+        noise: Array = (nodes[index][0] - nodes[index][1]).reshape(-1, stage.columns)
+        driven = stage.driven(passed, nodes[index], activate)
+        if driven.ndim == 4:  # what drove the rows differed between the passes
+            one, two = driven.reshape(2, -1, stage.rows)
+            noise -= (one - two) @ weight[:-1]
+            x = 0.5 * (one + two)
+        else:
+            x = driven.reshape(-1, stage.rows)
         variance = float(np.vdot(noise, noise)) / noise.size
         outputs: Array = nodes[index][0]
         if variance <= ROUNDING * float(np.vdot(outputs, outputs)) / outputs.size:
@@ -75,7 +83,8 @@ def node_gradient(
                 "to learn from; use weight perturbation, commanded or by the device's parameter noise"
             )
         deviations[index] = np.sqrt(0.5 * variance)
-        delta: Array = noise * (weighed / variance)
+        delta: Array = noise * (np.repeat(weighed, stage.reads)[:, None] / variance)
         np.matmul(np.transpose(x), delta, out=slot[:-1])
         np.sum(delta, axis=0, out=slot[-1])
+        passed = stage.passed(nodes[index], activate)
     return gradient, deviations

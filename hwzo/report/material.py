@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from hwzo.errors import FileError, HwzoError
+from hwzo.errors import ConfigError, FileError, HwzoError
+from hwzo.network import Network
 from hwzo.parameters import ParameterSpec
 from hwzo.probes import Cost
 from hwzo.report.layers import Layer, layers_of, parameters_of
@@ -64,6 +65,14 @@ class Material:
         if self.readout is not None or self.last is None:
             return None if self.readout is None else self.readout.parameters
         return parameters_of(self.run, self.last.theta.size)
+
+    @property
+    def network(self) -> Network | None:
+        """The device's network; None if it isn't one, or nothing says."""
+        try:
+            return Network.parse(str(self.table("device").get("layers")))
+        except ConfigError:
+            return None
 
     @property
     def layers(self) -> list[Layer]:

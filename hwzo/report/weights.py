@@ -13,6 +13,7 @@ from hwzo.report.layers import Layer
 from hwzo.report.markup import Markup, figure, figures, paragraph, section
 from hwzo.report.material import Material
 from hwzo.report.quantity import count
+from hwzo.stages import Convolution, Recurrent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,10 +44,22 @@ def weights(material: Material) -> Markup:
         drawn = [_one_by_one(material, before, after)]
     else:
         drawn = [_histogram(layer, before[layer.part], after[layer.part], material.kind) for layer in layers]
-        side = math.isqrt(layers[0].shape[0]) if layers[0].shape else 0
-        if layers[0].shape and side >= _SIDE and side * side == layers[0].shape[0]:
+        side = _side(material)
+        if side >= _SIDE:
             drawn += _images(layers[0], before, after, side, material.kind)
     return section(_TITLE, about, figures(*drawn))
+
+
+def _side(material: Material) -> int:
+    """Side of the square image that each unit of the first layer looks at; 0 if what it looks at is none."""
+    shape, network = material.layers[0].shape, material.network
+    first = network.stages[0] if network is not None else None
+    if shape is None or isinstance(first, Recurrent):
+        return 0
+    if isinstance(first, Convolution):
+        return first.kernel if first.image[2] == 1 else 0
+    side = math.isqrt(shape[0])
+    return side if side * side == shape[0] else 0
 
 
 def _one_by_one(material: Material, before: Array, after: Array) -> Markup:

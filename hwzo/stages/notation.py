@@ -19,10 +19,9 @@ _DENSE = re.compile(_N)
 _CONVOLUTION = re.compile(rf"{_N}c{_N}(?:s{_N})?(?:p{_N})?")
 _POOL = re.compile(rf"([pa]){_N}")
 _RECURRENT = re.compile(rf"{_N}r")
-_KINDS = (
-    "64 (dense), 16c3 (16 channels, 3x3 kernel; with stride and padding 16c3s2p1), p2 or a2 (max or average pool), "
-    "64r (recurrent)"
-)
+_FORMS = "64-32-10, 28x28x1-16c3-p2-10 or 28x28-64r-10"
+_KINDS = "64 (dense), 16c3 or 16c3s2p1 (convolution), p2 or a2 (largest or mean of a square), 64r (recurrent)"
+_TOO_SMALL = "needs at least one unit, pixel or step"
 
 
 def parse_stages(label: str) -> tuple[Stage, ...]:
@@ -46,13 +45,11 @@ def parse_stages(label: str) -> tuple[Stage, ...]:
     first, *tokens = label.split("-")
     match = _INPUT.fullmatch(first)
     if not match or not tokens:
-        raise ConfigError(
-            f"layers={label!r} is not of the form 64-32-10, 28x28x1-16c3-p2-10 or 28x28-64r-10", key="layers"
-        )
+        raise ConfigError(f"layers={_short(label)} is not of the form {_FORMS}", key="layers")
     # What reaches the next layer: (n,), (steps, features) or (height, width, channels).
     shape = tuple(int(n) for n in match.groups() if n is not None)
     if min(shape) < 1:
-        raise _refusal(label, first, "every size must be at least 1")
+        raise _refusal(label, first, _TOO_SMALL)
     stages: list[Stage] = []
     for index, token in enumerate(tokens):
         previous = stages[-1] if stages else None
@@ -71,19 +68,23 @@ def parse_stages(label: str) -> tuple[Stage, ...]:
             stages.append(Dense(math.prod(shape), _size(label, token, match[1])))
             shape = (stages[-1].columns,)
         else:
-            raise _refusal(label, token, f"no such layer; there are {_KINDS}")
+            raise _refusal(label, token, f"is not of the form {_FORMS}; a layer is {_KINDS}")
     if not isinstance(stages[-1], Dense):
         raise _refusal(label, tokens[-1], "the last layer gives the outputs and must be dense, such as -10")
     return tuple(stages)
 
 
 def _refusal(label: str, token: str, why: str) -> ConfigError:
-    return ConfigError(f"layers={label!r}, {token!r}: {why}", key="layers")
+    return ConfigError(f"layers={_short(label)}, {_short(token)}: {why}", key="layers")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:60]}...")
 
 
 def _size(label: str, token: str, digits: str) -> int:
     if int(digits) < 1:
-        raise _refusal(label, token, "every size must be at least 1")
+        raise _refusal(label, token, _TOO_SMALL)
     return int(digits)
 
 

@@ -34,7 +34,7 @@ class TrainConfig(BaseModel):
         budget: such as ``"8000 evaluations"``, see `Budget.parse`; None: the method's own.
         target: validation accuracy in (0, 1] that ends the run; None: spend the budget.
         seed: of learning and data order, and of an emulated device whose URL sets none.
-        layers, activation: the network, such as ``"64-32-10"``; the device URL's own come first.
+        layers, activation: the network, such as ``"64-32-10"``, see `Network.parse`; the device URL's own come first.
         batch: samples a minibatch.
         validate_every: training evaluations between two looks at the validation split.
         timeout_s: the longest a device call may take, up to 1e6; None: as the device declares.

@@ -85,6 +85,10 @@ def evaluate(
         if not guard.gives_outputs:
             raise CapabilityError(f"{guard.info} gives a loss only: an accuracy needs outputs that are read back")
         batch, layered = chosen.batch("test"), guard.capabilities.network
+        if network is not None and layered is not None and layered.label != network.label:  # their weights look alike
+            raise ConfigError(
+                f"weights {path} are for the network {network.label}, {guard.info} is {layered.label}", key="layers"
+            )
         if layered is not None and layered.layers[0] != batch.inputs.shape[1]:
             raise ConfigError(
                 f"task {chosen.name!r} has {batch.inputs.shape[1]} inputs, weights {path} are for {layered.label}",
