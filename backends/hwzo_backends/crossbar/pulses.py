@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.parameters import Array
+from hwzo_backends.crossbar.noise import Draws
 
 _CLEAR = 6.0  # standard deviations: a bound that far is out of a train's reach (less than 1e-8 of the trains)
 
@@ -66,8 +67,9 @@ class Devices:
     def symmetry_point(self) -> Array:
         """Weight (n,) at which a pulse up and a pulse down cancel, for steps that fall linearly with w.
 
-        ``(a+ - a-) / (a+ s+ - a- s-)``; soft bounds: ``(a+ - a-) / (a+ / b_max - a- / b_min)``, Gong et al. 2022.
-        Alternating pulses take a device there. Infinite or not a number for constant steps, which have none.
+        ``(a+ - a-) / (a+ s+ - a- s-)``; soft bounds: ``(a+ - a-) / (a+ / b_max - a- / b_min)``. Alternating pulses take
+        a device there (H. Kim et al., "Zero-shifting technique for deep neural network training on resistive
+        cross-point arrays", arXiv:1907.10228). Infinite or not a number for constant steps, which have none.
         """
         down, up = self.scale
         slope_down, slope_up = self.slope
@@ -78,10 +80,8 @@ class Devices:
 class StepLaw(Protocol):
     """Mean change of the weight by one pulse, as a function of the weight."""
 
-    @property
-    def constant(self) -> bool:
-        """Whether the step is the same at each weight."""
-        ...
+    constant: ClassVar[bool]
+    """Whether the step is the same at each weight."""
 
     def slopes(self, nominal: Array, bound: Array, xi: Array, d2d: float) -> Array:
         """The (2, n) slopes of devices.
@@ -250,7 +250,7 @@ class PulseDevice:
         """Number of steps of dw_min from bound to bound."""
         return (self.w_max - self.w_min) / self.dw_min
 
-    def draw(self, n: int, rng: np.random.Generator, d2d: float = 1.0) -> Devices:
+    def draw(self, n: int, rng: Draws, d2d: float = 1.0) -> Devices:
         """n devices; ``d2d`` is a factor on all spreads between them."""
         nominal = np.array([[self.w_min], [self.w_max]])
         spread = np.array([[self.w_min_d2d], [self.w_max_d2d]])
@@ -281,7 +281,7 @@ class PulseDevice:
         counts: NDArray[np.int64],
         up: bool,
         devices: Devices,
-        rng: np.random.Generator,
+        rng: Draws,
         c2c: float = 1.0,
     ) -> None:
         """Move weights by trains of pulses that all go one way; in place.
@@ -314,7 +314,7 @@ class PulseDevice:
         counts: NDArray[np.int64],
         up: bool,
         devices: Devices,
-        rng: np.random.Generator,
+        rng: Draws,
         c2c: float,
     ) -> NDArray[np.bool_]:
         """Send whole trains to those whose bounds are out of reach; which those are, (m,)."""
@@ -332,7 +332,7 @@ class PulseDevice:
         counts: NDArray[np.int64],
         up: bool,
         devices: Devices,
-        rng: np.random.Generator,
+        rng: Draws,
         c2c: float,
     ) -> None:
         sd = self.c2c * c2c
