@@ -69,7 +69,8 @@ def effective_conductances(g: Array, r_row_ohm: float, r_column_ohm: float) -> A
     for i, row in enumerate(g):
         band[1] = 2.0 + r_row_ohm * row
         band[1, -1] -= 1.0
-        inverse = cast(Array, cast(Any, linalg).solveh_banded(band, identity))
+        # SciPy refuses a band of one number.
+        inverse = cast(Array, cast(Any, linalg).solveh_banded(band, identity)) if m > 1 else 1.0 / band[1:]
         e: Array = (-r_column_ohm * r_row_ohm) * row[:, None] * inverse * row - above
         e[np.diag_indices(m)] += r_column_ohm * row + (2.0 if i else 1.0)
         above = np.linalg.inv(e)
