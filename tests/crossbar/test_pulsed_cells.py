@@ -257,3 +257,22 @@ def test_devices_follow_from_the_seed_and_draws_from_the_event():
 def test_a_preset_without_pulses_is_refused():
     with pytest.raises(ValueError, match="pulses"):
         cells(replace(RERAM_ES, pulses=None))
+
+
+def test_wires_and_read_noise_and_heat():
+    w = targets(100)
+    plain = cells(ECRAM_LI, 100)
+    plain.write(ALL, w, 0.0, 0)
+    straight = weights(plain)
+    factors = np.linspace(0.5, 1.0, 200).reshape(2, 100)
+    array = cells(ECRAM_LI, 100, attenuate=lambda g: factors, read_noise=0.01)
+    array.write(ALL, w, 0.0, 0)
+    got = weights(array)
+    np.testing.assert_allclose(array.conductances, plain.conductances * factors)
+    np.testing.assert_allclose(got, (array.conductances[0] - array.conductances[1]) / array.k)
+    sd = 0.01 * ECRAM_LI.g_max / array.k
+    np.testing.assert_allclose(array.white_variance, sd**2 * (factors**2).sum(axis=0))
+    hot = cells(ECRAM_LI, 100, temperature_k=330.0)
+    hot.write(ALL, w, 0.0, 0)
+    arrhenius = math.exp(-0.1 / 8.617333e-5 * (1 / 330 - 1 / 300))
+    np.testing.assert_allclose(weights(hot), straight * arrhenius, rtol=1e-6)

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp, norm
 
-from hwzo_backends.crossbar.pulses import ConstantStep, Devices, ExponentialStep, LinearStep, PulseDevice, SoftBounds
+from hwzo.errors import ConfigError
+from hwzo_backends.crossbar.pulses import PulseDevice
+from hwzo_backends.crossbar.steps import ConstantStep, Devices, ExponentialStep, LinearStep, SoftBounds
 
 P_VALUE = 1e-6
 
@@ -174,3 +176,26 @@ def test_factor_zero_takes_all_noise_and_spread_away():
 def test_lifetimes_are_positive():
     device = PulseDevice(ConstantStep(), 0.01, lifetime=1.0, lifetime_d2d=1.0)
     assert (device.draw(10_000, np.random.default_rng(0)).lifetime > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"dw_min": 0.0}, "dw_min"),
+        ({"dw_min": math.nan}, "dw_min"),
+        ({"dw_min": -0.1}, "dw_min"),
+        ({"dw_min": "small"}, "dw_min"),
+        ({"dw_min": 1e-8}, "dw_min"),  # 2e8 states
+        ({"dw_min": 0.1, "w_min": 0.5}, "w_min"),
+        ({"dw_min": 0.1, "w_max": -1.0}, "w_max"),
+        ({"dw_min": 0.1, "c2c": -1.0}, "c2c"),
+        ({"dw_min": 0.1, "write_noise": math.inf}, "write_noise"),
+        ({"dw_min": 0.1, "up_down": 2.0}, "up_down"),
+        ({"dw_min": 0.1, "corrupt": 1.5}, "corrupt"),
+        ({"dw_min": 0.1, "lifetime": -1.0}, "lifetime"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_by_name(wrong, key):
+    with pytest.raises(ConfigError, match=key) as refused:
+        PulseDevice(SoftBounds(), **wrong)
+    assert refused.value.key == key

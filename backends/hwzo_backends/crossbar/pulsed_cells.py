@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.parameters import Array
+from hwzo_backends.crossbar.cells import T_REF, arrhenius
 from hwzo_backends.crossbar.noise import Draws, NoiseSource, Stream
 from hwzo_backends.crossbar.preset import Preset
-from hwzo_backends.crossbar.pulses import Devices, PulseDevice
+from hwzo_backends.crossbar.pulses import PulseDevice
+from hwzo_backends.crossbar.steps import Devices
 
 HOLD = 4096  # decay is computed anew once lifetime / 4096 has passed: a weight is then wrong by less than 1 / 4096
 
@@ -31,6 +34,10 @@ class PulsedImperfections:
         d2d: factor on all spreads between devices.
         stuck: fraction of the cells that can't be written, half of them at their lower bound, half at the upper.
         corrupt: whether the share of devices that the source found not to move doesn't; those lie near 0.
+        read_noise: white noise of a cell in each read, sd as a fraction of g_max.
+        temperature_k: kelvin; conductances change as in `Cells`, steps and decay don't, since no source says how.
+        attenuate: gives factors (2, n) on the currents of cells whose conductances are (2, n): the drop along wires.
+            Whoever programs reads cells one at a time, without it.
     """
 
     verify: int = 5
@@ -40,6 +47,9 @@ class PulsedImperfections:
     d2d: float = 1.0
     stuck: float = 0.0
     corrupt: bool = False
+    read_noise: float = 0.0
+    temperature_k: float = T_REF
+    attenuate: Callable[[Array], Array] | None = None
 
 
 class PulsedCells:
@@ -92,8 +102,11 @@ class PulsedCells:
         self.weights: Array = np.zeros(n)  # (n,) apparent weights, as of the last refresh
         self.conductances: Array = np.zeros((2, n))  # likewise, microsiemens
         self.flicker_sd: Array = np.zeros(n)
-        self.white_variance: Array | None = None
-        self._refreshed = -np.inf
+        self.white_variance: Array | None = None  # (n,) of a weight's noise that is new in every read, weight units^2
+        self.second: Array | None = None  # currents are proportional to voltages
+        self.third: Array | None = None
+        self.fresh_until = -np.inf  # seconds on the device's clock up to which all this holds
+        self._hotter = arrhenius(preset.conductance_ev, imperfections.temperature_k)
 
     @property
     def _write_noise_sd(self) -> float:
@@ -133,7 +146,7 @@ class PulsedCells:
         target = weights / self._scale
         asked_before = self.held[cells] / self._scale
         self.held[cells] = weights
-        self._refreshed = -np.inf
+        self.fresh_until = -np.inf
         dw = self._device.dw_min
         most = int(np.ceil(self._device.states))
         if self._imperfections.verify == 0:
@@ -190,23 +203,39 @@ class PulsedCells:
         self._written_at[cells] = now
 
     def refresh(self, now: float) -> None:
-        """Bring ``weights`` and ``conductances`` up to date."""
-        lifetime = self._device.lifetime
-        if self._refreshed > -np.inf and not (lifetime and now - self._refreshed > lifetime / HOLD):
+        """Bring `weights`, `conductances` and `white_variance` up to date."""
+        if now <= self.fresh_until:
             return
-        self._refreshed = now
+        preset, imperfections = self._preset, self._imperfections
         everything = slice(None)
-        hidden = self._decayed(everything, now) if lifetime else self._hidden
-        self.weights = self._apparent(everything, hidden)
-        self.weights *= self._scale
-        g = self.k * self.weights
-        self.conductances = np.maximum(np.stack([g, -g]), 0.0) + self._preset.g_min
+        lifetime = self._device.lifetime
+        self.fresh_until = now + lifetime / HOLD if lifetime else np.inf
+        weights = self._apparent(everything, self._decayed(everything, now) if lifetime else self._hidden)
+        weights *= self._scale
+        g = np.stack([weights, -weights])
+        g *= self.k
+        np.maximum(g, 0.0, out=g)
+        g += preset.g_min
+        if self._hotter != 1.0:
+            g *= self._hotter
+            weights *= self._hotter
+        factors: Array | None = None
+        if imperfections.attenuate is not None:
+            factors = imperfections.attenuate(g)
+            g *= factors
+            weights = (g[0] - g[1]) / self.k
+        if imperfections.read_noise:
+            variance = np.full(g.shape, (imperfections.read_noise * preset.g_max / self.k) ** 2)
+            if factors is not None:
+                variance *= np.square(factors)
+            self.white_variance = variance[0] + variance[1]
+        self.conductances, self.weights = g, weights
 
     # --- snapshots ---
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All arrays that writing and time have made, by name."""
-        return {
+        arrays: dict[str, NDArray[Any]] = {
             "held": self.held.copy(),
             "hidden": self._hidden.copy(),
             "offset": self._offset.copy(),
@@ -214,12 +243,14 @@ class PulsedCells:
             "pulses": self.pulses.copy(),
             "weights": self.weights,
             "conductances": self.conductances,
-            "refreshed": np.array(self._refreshed),
+            "fresh_until": np.array(self.fresh_until),
         }
+        return arrays if self.white_variance is None else arrays | {"white_variance": self.white_variance}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Put back what `state` gave."""
         self.held, self._hidden, self._offset = state["held"].copy(), state["hidden"].copy(), state["offset"].copy()
         self._written_at, self.pulses = state["written_at"].copy(), state["pulses"].copy()
         self.weights, self.conductances = state["weights"], state["conductances"]
-        self._refreshed = float(state["refreshed"])
+        self.white_variance = state.get("white_variance")
+        self.fresh_until = float(state["fresh_until"])

@@ -1,6 +1,6 @@
 """Presets that are programmed by pulses.
 
-Constants in device units (see `hwzo_backends.crossbar.pulses`), as fitted to the measurements of the sources by IBM's
+Constants in device units (see `hwzo_backends.crossbar.steps`), as fitted to the measurements of the sources by IBM's
 Analog Hardware Acceleration Kit (Rasch et al., AICAS 2021, doi:10.1109/AICAS51828.2021.9458494), whose names are
 dw_min, dw_min_dtod, dw_min_std (c2c), write_noise_std. Noise of a pulse is relative to a (add) or to the step (mult).
 
@@ -51,7 +51,8 @@ right order of magnitude only, except where a source is named; t_write and write
 from __future__ import annotations
 
 from hwzo_backends.crossbar.preset import Preset
-from hwzo_backends.crossbar.pulses import ConstantStep, ExponentialStep, LinearStep, PulseDevice, SoftBounds
+from hwzo_backends.crossbar.pulses import PulseDevice
+from hwzo_backends.crossbar.steps import ConstantStep, ExponentialStep, LinearStep, SoftBounds
 
 
 def _preset(
