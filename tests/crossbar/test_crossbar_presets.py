@@ -63,4 +63,6 @@ def test_programming_noise_is_never_negative_in_range():
     for preset in presets().values():
         g = np.linspace(preset.g_min, preset.g_max, 1001)
         for name, sd in preset.fits.items():
-            assert (sd(g) > 0).all(), (preset.name, name)
+            # Subthreshold SONOS without current has no spread either.
+            assert (sd(g)[g > 0] > 0).all(), (preset.name, name)
+            assert (sd(g) >= 0).all(), (preset.name, name)

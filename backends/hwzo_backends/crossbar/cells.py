@@ -184,19 +184,19 @@ class Cells:
             if self._stuck is not None:
                 nu[self._stuck[:, at]] = 0.0
             self.nu[:, at] = nu
-        curve, draws = imperfections.programming_sd, self._noise.at(Stream.PROGRAMMING, event)
-        xi: Float32Array | None = None
-        if curve is not None and imperfections.programming:
-            xi = draws.standard_normal(g.shape, dtype=np.float32)
-            noise = _pair(positive, curve(active), curve(rest))
-            noise *= imperfections.programming
-            noise *= xi
-            g += noise
-        if self._relaxation is not None:
-            if xi is None or self._relaxation.replaces is None:
-                xi = draws.standard_normal(g.shape, dtype=np.float32)
-            self._aim[at] = weights
-            self._xi[:, at] = xi
+        curve = imperfections.programming_sd if imperfections.programming else None
+        if curve is not None or self._relaxation is not None:
+            draws = self._noise.at(Stream.PROGRAMMING, event)
+            xi: Float32Array = draws.standard_normal(g.shape, dtype=np.float32)
+            if curve is not None:
+                noise = _pair(positive, curve(active), curve(rest))
+                noise *= imperfections.programming
+                noise *= xi
+                g += noise
+            if self._relaxation is not None:
+                own = self._relaxation.replaces is None  # a draw of its own, not the one of programming noise
+                self._aim[at] = weights
+                self._xi[:, at] = draws.standard_normal(g.shape, dtype=np.float32) if own else xi
         self._limit(g)
         if self._stuck is not None:
             g = np.where(self._stuck[:, at], self._stuck_at[:, at], g)

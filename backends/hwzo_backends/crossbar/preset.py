@@ -159,11 +159,18 @@ class Preset:
 def presets() -> dict[str, Preset]:
     """All presets by name."""
     # Imported here since each of them imports the classes above.
+    from hwzo_backends.crossbar.generic import GENERIC, GENERIC_CUBIC
+    from hwzo_backends.crossbar.hermes import HERMES_1, HERMES_2
     from hwzo_backends.crossbar.ideal import IDEAL
     from hwzo_backends.crossbar.pcm import PCM
+    from hwzo_backends.crossbar.pulsed_presets import PULSED
+    from hwzo_backends.crossbar.reram_cmo import RERAM_CMO
     from hwzo_backends.crossbar.reram_wan import RERAM_WAN
+    from hwzo_backends.crossbar.rram_milo import RRAM_MILO
+    from hwzo_backends.crossbar.sonos import SONOS
 
-    return {preset.name: preset for preset in (IDEAL, PCM, RERAM_WAN)}
+    programmed = (PCM, HERMES_1, HERMES_2, RERAM_WAN, RERAM_CMO, RRAM_MILO, SONOS)
+    return {preset.name: preset for preset in (IDEAL, GENERIC, GENERIC_CUBIC, *programmed, *PULSED)}
 
 
 def find_preset(target: str) -> Preset:
