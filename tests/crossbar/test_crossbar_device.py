@@ -10,6 +10,7 @@ from hwzo.network import Network, sample_losses
 from hwzo.probes import Batch, Cost, Probes
 from hwzo.registry import connect
 from hwzo_backends.crossbar import device as device_module
+from hwzo_backends.crossbar import engine as engine_module
 
 EVERYTHING = (
     "layers=12-9-4&sigma=0.02&telegraph=0.1&telegraph_fraction=0.3&telegraph_tau=1e-4&d2d=0.02&stuck=0.02"
@@ -68,7 +69,8 @@ def test_one_call_or_many_give_the_same_bits(url, n_samples, monkeypatch):
         assert device.snapshot() == whole.snapshot()
         assert (costs.reads, costs.cell_writes) == (readings.cost.reads, readings.cost.cell_writes)
         assert costs.device_seconds == pytest.approx(readings.cost.device_seconds)
-    monkeypatch.setattr(device_module, "_CHUNK", 1)  # nor does it matter how the device goes about it
+    monkeypatch.setattr(engine_module, "CHUNK", 1)
+    monkeypatch.setattr(device_module, "CHUNK", 1)  # nor does it matter how the device goes about it
     device = opened(url)
     assert_same(device.measure(probes, batch), readings)
     assert device.snapshot() == whole.snapshot()

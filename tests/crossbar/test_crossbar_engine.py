@@ -11,7 +11,8 @@ from hwzo.network import Network
 from hwzo.probes import Batch, Probes
 from hwzo.registry import connect
 from hwzo_backends.crossbar.converters import Converter
-from hwzo_backends.crossbar.engine import Engine
+from hwzo_backends.crossbar.engine import Engine, Realised
+from hwzo_backends.crossbar.noise import CounterNoise
 from hwzo_backends.crossbar.tiles import map_layers
 
 SILENT = "programming=0&drift=off&flicker=0&node_noise=0&read_error=0"
@@ -116,13 +117,12 @@ def test_output_referred_noise_is_that_of_the_cells():
     rng = np.random.default_rng(11)
     n_in, n_out, n_samples = 40, 3, 4000
     network = Network((n_in, n_out))
-    engine = Engine(network, map_layers(network, 16, 256), Converter(0, 1.0), Converter(0, 1.0), 0.0)
+    engine = Engine(network, map_layers(network, 16, 256), Converter(0, 1.0), Converter(0, 1.0), 0.0, CounterNoise(5))
     weights = rng.uniform(-1, 1, (1, (n_in + 1) * n_out))
     variances = rng.uniform(0, 0.01, weights.shape)
     x = rng.uniform(-1, 1, n_in)
     inputs = np.tile(x, (n_samples, 1))
-    normals = rng.standard_normal((1, n_samples * engine.normals_per_sample))
-    fast = engine.forward(inputs, weights, variances, normals)[0][0]
+    fast = engine.forward(inputs, Realised(weights, variances), np.array([0]))[0][0]
     block, sd = weights.reshape(n_in + 1, n_out), np.sqrt(variances.reshape(n_in + 1, n_out))
     driven = np.append(x, 1.0)
     slow = np.array([driven @ (block + sd * rng.standard_normal(block.shape)) for _ in range(n_samples)])

@@ -32,6 +32,10 @@ class Options(BaseModel):
     window: Positive = 1.0
     """Weights lie in [-window, window]."""
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    engine: Literal["auto", "numpy", "numba"] = "auto"
+    """What computes: numba where it is installed, or NumPy, the reference. Noise has the same law, other draws."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """Of the numba engine; they change no bit."""
     readback: Readback = "weights"
     perturb: Literal["write", "overlay"] = "write"
     """How a commanded displacement is made: by writing the cells, or by a volatile one on top of them."""
@@ -41,6 +45,10 @@ class Options(BaseModel):
     """sd at each column's output, pre-activation units, drawn for each sample and evaluation."""
     read_noise: Amount
     """White noise of a cell in each read, sd as a fraction of g_max."""
+    proportional: Amount = 0.0
+    """White noise of a weight in each read, sd as a fraction of the weight."""
+    variance: Literal["base", "exact"] = "base"
+    """Whether proportional noise stays that of the cells under a volatile displacement, or follows it."""
     read_error: Amount
     """sd of one read-back of one weight, weight units."""
     fit: str
@@ -56,10 +64,32 @@ class Options(BaseModel):
     """Of the cells that have it."""
     telegraph_tau: Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)] = 0.01
     """Its correlation time, seconds."""
+    temperature: Annotated[float, Field(ge=1.0, le=1000.0, allow_inf_nan=False)] = 300.0
+    """Kelvin; conductances, drift and relaxation follow by Arrhenius' law."""
+    iv: bool
+    """Whether the preset's nonlinear current-voltage curve counts."""
     d2d: Fraction = 0.0
     """Relative sd of a cell's gain, fixed for a device."""
     stuck: Fraction = 0.0
     """Fraction of the cells that can't be written, half at g_min, half at g_max."""
+    endurance: Annotated[int, Field(ge=0, le=10**15)] = 0
+    """Writes, or pulses, after which a pair can't be changed any more; 0 is never."""
+    verify: Annotated[int, Field(ge=0, le=1000)]
+    """Rounds of reading and correcting when pulses program a cell; 0 sends pulses without a look."""
+    pulse_noise: Amount
+    """Factor on the cycle-to-cycle noise of a pulse."""
+    pulse_spread: Amount
+    """Factor on how devices that are programmed by pulses differ."""
+    corrupt: bool = False
+    """Whether the devices of an array that its source found not to move don't."""
+    ir_drop: Literal["off", "fast", "exact"] = "off"
+    """Voltage lost along the wires: by an approximation, or by solving Kirchhoff's equations."""
+    wire_ohm: Amount = 0.35
+    """Of a wire between neighbouring cells, rows and columns alike."""
+    slices: Annotated[int, Field(ge=1, le=16)] = 1
+    """Pairs that share a weight's bits, most significant first."""
+    slice_bits: Annotated[int, Field(ge=1, le=12)] = 4
+    """Bits of the magnitude that a slice holds, if there is more than one."""
     tile: Annotated[str, Field(pattern=r"^\d{1,6}(x\d{1,6})?$")] = "256"
     """Rows, or rows x columns, of a tile; a column is a differential pair."""
     dac_bits: Bits
@@ -83,10 +113,10 @@ class Options(BaseModel):
         """The URL that opens the same device again: the essentials, and whatever differs from the defaults."""
         usual = _defaults(preset, self.window)
         query: dict[str, str] = {}
-        for key, value in self.model_dump().items():
-            if key in ("layers", "activation", "window", "seed") or value != usual.get(key):
+        for key, value in self.model_dump(exclude={"threads"}).items():
+            if key in ("layers", "activation", "window", "seed", "engine") or value != usual.get(key):
                 query[key] = ("on" if value else "off") if isinstance(value, bool) else str(value)
-        return DeviceURL("crossbar", preset.name, query)
+        return DeviceURL("crossbar", preset.target, query)
 
 
 def _defaults(preset: Preset, window: float) -> dict[str, object]:
@@ -101,8 +131,12 @@ def _defaults(preset: Preset, window: float) -> dict[str, object]:
         "read_error": preset.read_error * window,
         "fit": next(iter(preset.fits), "none"),
         "programming": 1.0 if preset.fits else 0.0,
-        "drift": preset.drift is not None,
+        "drift": preset.ages,
         "flicker": 1.0 if preset.flicker is not None else 0.0,
+        "iv": preset.iv is not None,
+        "verify": 5 if preset.pulses is not None else 0,
+        "pulse_noise": 1.0 if preset.pulses is not None else 0.0,
+        "pulse_spread": 1.0 if preset.pulses is not None else 0.0,
         "dac_bits": preset.bits,
         "adc_bits": preset.bits,
         "adc_max": ADC_MAX * window,
@@ -163,9 +197,24 @@ def _check(preset: Preset, options: Options) -> None:
             raise refuse(key, "should be 2 to 24, or 0 for an ideal converter")
     if options.fit not in (*preset.fits, *(() if preset.fits else ("none",))):
         raise refuse("fit", f"preset {preset.name} has {', '.join(preset.fits) or 'none'}")
-    for key, law in (("programming", preset.fits), ("drift", preset.drift), ("flicker", preset.flicker)):
-        if getattr(options, key) and not law:
+    laws = {
+        "programming": bool(preset.fits),
+        "drift": preset.ages,
+        "flicker": preset.flicker is not None,
+        "iv": preset.iv is not None,
+        "verify": preset.pulses is not None,
+        "corrupt": preset.pulses is not None and preset.pulses.corrupt > 0,
+        "pulse_noise": preset.pulses is not None,
+        "pulse_spread": preset.pulses is not None,
+    }
+    for key, has in laws.items():
+        if getattr(options, key) and not has:
             raise refuse(key, f"preset {preset.name} has no such law; leave it out")
-    n = sum((a + 1) * b for a, b in zip(options.network.layers[:-1], options.network.layers[1:], strict=True))
+    if preset.pulses is not None:
+        if options.d2d:
+            raise refuse("d2d", f"devices of preset {preset.name} differ as published; scale that by pulse_spread")
+    if options.slices > 1 and options.slices * options.slice_bits > 24:
+        raise refuse("slices", f"{options.slices} slices of {options.slice_bits} bits; at most 24 bits in all")
+    n = sum((stage.rows + 1) * stage.columns for stage in options.network.stages) * options.slices
     if n > MAX_PARAMETERS:
-        raise refuse("layers", f"{n} parameters; at most {MAX_PARAMETERS} can be emulated")
+        raise refuse("layers", f"{n} parameters, slices counted; at most {MAX_PARAMETERS} can be emulated")

@@ -16,23 +16,28 @@ class LayerTiles:
 
     Args:
         rows: (start, stop) of the rows of each row of tiles; the bias is the last row, driven by a constant 1.
-        n_columns: number of tiles side by side; a column has its own converter, so that these don't change results.
-        n_outputs: columns of the layer.
+        columns: (start, stop) of the columns of each column of tiles.
+        reads: vectors applied for one sample: 1, positions of a convolution, or steps of a recurrence.
     """
 
     rows: tuple[tuple[int, int], ...]
-    n_columns: int
-    n_outputs: int
+    columns: tuple[tuple[int, int], ...]
+    reads: int = 1
 
     @property
     def n_tiles(self) -> int:
         """Number of tiles."""
-        return len(self.rows) * self.n_columns
+        return len(self.rows) * len(self.columns)
 
     @property
     def n_rows(self) -> int:
         """Rows of the layer, bias included."""
         return self.rows[-1][1]
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the layer. Each has its own converter, so that how they are divided doesn't change results."""
+        return self.columns[-1][1]
 
     @property
     def longest(self) -> int:
@@ -41,9 +46,15 @@ class LayerTiles:
 
 
 def map_layers(network: Network, rows: int, columns: int) -> tuple[LayerTiles, ...]:
-    """Lay each layer on tiles of ``rows`` x ``columns`` differential pairs, filling tiles one after another."""
-    layers: list[LayerTiles] = []
-    for n_in, n_out in zip(network.layers[:-1], network.layers[1:], strict=True):
-        edges = [*range(0, n_in + 1, rows), n_in + 1]
-        layers.append(LayerTiles(tuple(pairwise(edges)), -(-n_out // columns), n_out))
-    return tuple(layers)
+    """Lay each layer on tiles of ``rows`` x ``columns`` differential pairs, filling tiles one after another.
+
+    A convolution is lowered: its kernels are the columns, a patch of the image is one input vector.
+    """
+    return tuple(
+        LayerTiles(_divide(stage.rows + 1, rows), _divide(stage.columns, columns), stage.reads)
+        for stage in network.stages
+    )
+
+
+def _divide(n: int, size: int) -> tuple[tuple[int, int], ...]:
+    return tuple(pairwise([*range(0, n, size), n]))
