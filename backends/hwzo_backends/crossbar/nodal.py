@@ -43,7 +43,7 @@ def effective_conductances(g: Array, r_row_ohm: float, r_column_ohm: float) -> A
     is symmetric and positive definite. Written in resistances, all this holds for wires of 0 ohm too.
 
     A direct solve, like a sparse LU factorisation of the nodal matrix, and three times as fast where every row is to
-    be driven: about ``3 max(N, M) min(N, M)^3`` multiplications, 1 s for 256 x 256.
+    be driven: about ``3 max(N, M) min(N, M)^3`` multiplications, 1 to 2 s for 256 x 256.
 
     Args:
         g: (N, M) conductances, siemens, at least 0.

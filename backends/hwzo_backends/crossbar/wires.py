@@ -155,7 +155,7 @@ class Wires:
             raise ConfigError(
                 f"ir_drop=exact: {2 * self._n_slices * len(sizes)} arrays of up to {max(sizes)[0]} x {max(sizes)[1]} "
                 f"cells take {work / EXACT_LIMIT:.1f} times the work that is allowed each time that cells change, "
-                "16 arrays of 256 x 256 (about 15 s); use ir_drop=fast, or smaller tiles",
+                "16 arrays of 256 x 256 (15 to 30 s); use ir_drop=fast, or smaller tiles",
                 key="ir_drop",
             )
 
