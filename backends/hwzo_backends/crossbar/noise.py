@@ -32,11 +32,11 @@ class Stream(IntEnum):
 class Draws(Protocol):
     """The draws of one event, in order; a `numpy.random.Generator` is one."""
 
-    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:  # noqa: ANN401
         """Standard normal numbers of shape ``size``, float64 or float32; or into ``out``."""
         ...
 
-    def random(self, size: Any = None) -> Any:
+    def random(self, size: Any = None) -> Any:  # noqa: ANN401
         """Uniform numbers of [0, 1), float64."""
         ...
 
