@@ -278,9 +278,9 @@ def numba_engine(model: Model, law: Law, kind: str) -> Losses:
     spec = network.parameter_spec(1.0)
     layers = map_layers(network, 1024, 1024)  # one tile a layer
     fast = FastEngine(network, layers, Converter(8, 1.0), Converter(8, ADC_MAX), NODE, FastNoise(13))
-    realised = Realised(theta, relative=RHO, exact=kind == "exact")
-    if kind == "snapshot":
-        realised = Realised(theta, sigma=snapshot_sd(model))
+    snapshot = kind == "snapshot"
+    realised = Realised(theta, relative=0.0 if snapshot else RHO, exact=kind == "exact")
+    sigma = snapshot_sd(model) if snapshot else 0.0
     batch = Batch(model.inputs.astype(np.float64), model.targets)
     evaluations = 0
 
@@ -289,7 +289,7 @@ def numba_engine(model: Model, law: Law, kind: str) -> Losses:
         events = np.arange(evaluations, evaluations + len(counters))
         evaluations += len(counters)
         probes = Probes(counters, np.full(len(counters), SCALE), law, KEY)
-        return fast.losses(batch, realised, probes, events, spec)
+        return fast.losses(batch, realised, probes, events, spec, sigma=sigma)
 
     return losses
 
