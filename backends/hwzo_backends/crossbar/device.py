@@ -30,7 +30,7 @@ READ_HEADROOM = 1.25
 _WORKS_WITH: dict[Readback, str] = {
     "loss": "spsa, block, mgd, selection",
     "outputs": "spsa, block, mgd, selection",
-    "nodes": "intrinsic, node-perturbation",
+    "nodes": "intrinsic",
     "weights": "intrinsic",
 }
 
