@@ -13,7 +13,9 @@ from hwzo.parameters import Array
 from hwzo_backends.crossbar.noise import NoiseSource, Stream
 from hwzo_backends.crossbar.preset import Curve, Preset
 
-HOLD = 4096  # cells are aged anew once 1/4096 of the youngest one's age has passed: drift is then wrong by < nu / 4096
+# Cells are aged anew once the youngest one's age has grown by such a part: drift is then wrong by less than nu / 4096,
+# relaxation by less than 1/256 of what it does in e-fold time; either is some 1e-5 of the window.
+DRIFT_HOLD, RELAXATION_HOLD = 4096, 256
 BOLTZMANN = 8.617333262e-5  # eV / K
 T_REF = 300.0  # kelvin; the temperature that presets are for
 
@@ -231,7 +233,7 @@ class Cells:
         if self._drift is not None or self._relaxation is not None:
             g = self._aged(g, now)
             youngest = preset.t0 / self._pace + now - float(self.written_at.max())
-            self.fresh_until = now + youngest / HOLD
+            self.fresh_until = now + youngest / (DRIFT_HOLD if self._drift is not None else RELAXATION_HOLD)
         if self._gain is not None:
             g *= self._gain
         if self._scale != 1.0:
