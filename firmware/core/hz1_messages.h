@@ -1,9 +1,9 @@
-/* HZ1: what goes over the wire. Made by python -m hwzo.wire.generate from hwzo/wire/schema.py; not to be edited.
+/* HZ1: what goes over the wire. Made from hwzo/wire/schema.py by python -m hwzo.wire.generate; not to be edited.
  *
- * For every command NAME: HZ_OP_NAME; struct hz_name, its request, with hz_name_unpack, which gives HZ_STATUS_OK
- * or HZ_STATUS_E_LEN; struct hz_name_reply with hz_name_reply_pack, which writes HZ_NAME_REPLY_SIZE bytes. A list
- * is a pointer into the payload and a count of rows; in a reply, rows are put behind what hz_name_reply_pack wrote.
- * HZ_NAME_FIELD_X is the number that an E_RANGE names field x by.
+ * For every command NAME: HZ_OP_NAME; struct hz_name_request, with hz_name_request_unpack, which gives HZ_STATUS_OK or
+ * HZ_STATUS_E_LEN; struct hz_name_reply, with hz_name_reply_pack, which writes HZ_NAME_REPLY_SIZE bytes. A list is a
+ * pointer into the payload and a number of rows; the rows of a reply are put behind what hz_name_reply_pack wrote.
+ * HZ_NAME_FIELD_X is the number by which an E_RANGE names field x. What has no fields has no struct.
  */
 #ifndef HZ1_MESSAGES_H
 #define HZ1_MESSAGES_H
@@ -94,7 +94,7 @@
 #define HZ_EVENT_BOOTED 0x01
 #define HZ_EVENT_MADE_SAFE 0x02
 
-/* Bit op is set if the command may be run again when it arrives again; otherwise its reply is kept and resent. */
+/* Bit op is set if the command may run again when it arrives again; of all others, the reply is kept. */
 #define HZ_FETCH_OPS UINT32_C(0x0000c146)
 /* Bit op is set if the command is answered E_SAFE in the safe state. */
 #define HZ_GUARDED_OPS UINT32_C(0x00093eb8)
@@ -109,9 +109,21 @@ static inline int8_t hz_get_i8(const uint8_t *p) { return (int8_t)p[0]; }
 static inline int16_t hz_get_i16(const uint8_t *p) { return (int16_t)hz_get_u16(p); }
 static inline int32_t hz_get_i32(const uint8_t *p) { return (int32_t)hz_get_u32(p); }
 static inline void hz_put_u8(uint8_t *p, uint8_t v) { p[0] = v; }
-static inline void hz_put_u16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)v; p[1] = (uint8_t)(v >> 8); }
-static inline void hz_put_u32(uint8_t *p, uint32_t v) { hz_put_u16(p, (uint16_t)v); hz_put_u16(p + 2, (uint16_t)(v >> 16)); }
-static inline void hz_put_u64(uint8_t *p, uint64_t v) { hz_put_u32(p, (uint32_t)v); hz_put_u32(p + 4, (uint32_t)(v >> 32)); }
+static inline void hz_put_u16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+static inline void hz_put_u32(uint8_t *p, uint32_t v)
+{
+    hz_put_u16(p, (uint16_t)v);
+    hz_put_u16(p + 2, (uint16_t)(v >> 16));
+}
+static inline void hz_put_u64(uint8_t *p, uint64_t v)
+{
+    hz_put_u32(p, (uint32_t)v);
+    hz_put_u32(p + 4, (uint32_t)(v >> 32));
+}
 static inline void hz_put_i8(uint8_t *p, int8_t v) { p[0] = (uint8_t)v; }
 static inline void hz_put_i16(uint8_t *p, int16_t v) { hz_put_u16(p, (uint16_t)v); }
 static inline void hz_put_i32(uint8_t *p, int32_t v) { hz_put_u32(p, (uint32_t)v); }
@@ -120,12 +132,12 @@ static inline void hz_put_i32(uint8_t *p, int32_t v) { hz_put_u32(p, (uint32_t)v
 #define HZ_HELLO_FIELD_NONCE 0
 #define HZ_HELLO_FIELD_PROTOCOL 1
 #define HZ_HELLO_FIELD_SCHEMA 2
-struct hz_hello {
+struct hz_hello_request {
     uint32_t nonce; /* any number; a new one opens a new session */
     uint8_t protocol; /* the host's, 1 */
     uint32_t schema; /* hash of the host's schema */
 };
-static inline uint8_t hz_hello_unpack(const uint8_t *p, uint16_t length, struct hz_hello *m)
+static inline uint8_t hz_hello_request_unpack(const uint8_t *p, uint16_t length, struct hz_hello_request *m)
 {
     if (length != 9) return HZ_STATUS_E_LEN;
     m->nonce = hz_get_u32(p);
@@ -167,7 +179,7 @@ static inline void hz_hello_reply_pack(uint8_t *p, const struct hz_hello_reply *
 }
 
 /* DESCRIBE: Ask what the device is. */
-static inline uint8_t hz_describe_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
+static inline uint8_t hz_describe_request_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
 struct hz_describe_reply {
     int16_t lower; /* least weight that it holds, weight unit */
     int16_t upper; /* largest weight that it holds, weight unit */
@@ -218,14 +230,14 @@ static inline void hz_describe_reply_pack(uint8_t *p, const struct hz_describe_r
 #define HZ_NETWORK_FIELD_LOWER 1
 #define HZ_NETWORK_FIELD_UPPER 2
 #define HZ_NETWORK_FIELD_WIDTHS 3
-struct hz_network {
+struct hz_network_request {
     uint8_t activation; /* ActivationCode of the hidden layers; the output layer is linear */
     int16_t lower; /* no parameter goes below, weight unit */
     int16_t upper; /* no parameter goes above, weight unit */
-    const uint8_t *widths; /* rows of 2 bytes: u16; number of inputs, then of each layer's nodes */
+    const uint8_t *widths; /* rows of u16; number of inputs, then of each layer's nodes */
     uint16_t n_widths;
 };
-static inline uint8_t hz_network_unpack(const uint8_t *p, uint16_t length, struct hz_network *m)
+static inline uint8_t hz_network_request_unpack(const uint8_t *p, uint16_t length, struct hz_network_request *m)
 {
     if (length < 5) return HZ_STATUS_E_LEN;
     m->activation = hz_get_u8(p);
@@ -251,12 +263,12 @@ static inline void hz_network_reply_pack(uint8_t *p, const struct hz_network_rep
 #define HZ_KEY_FIELD_KEY 0
 #define HZ_KEY_FIELD_LAW 1
 #define HZ_KEY_FIELD_STEP 2
-struct hz_key {
+struct hz_key_request {
     uint64_t key; /* of Philox4x32-10 */
     uint8_t law; /* LawCode */
     uint32_t step; /* becomes the device's */
 };
-static inline uint8_t hz_key_unpack(const uint8_t *p, uint16_t length, struct hz_key *m)
+static inline uint8_t hz_key_request_unpack(const uint8_t *p, uint16_t length, struct hz_key_request *m)
 {
     if (length != 13) return HZ_STATUS_E_LEN;
     m->key = hz_get_u64(p);
@@ -269,12 +281,12 @@ static inline uint8_t hz_key_unpack(const uint8_t *p, uint16_t length, struct hz
 /* WRITE: Program parameters; those outside the network's bounds are E_RANGE, and none is written. */
 #define HZ_WRITE_FIELD_OFFSET 0
 #define HZ_WRITE_FIELD_VALUES 1
-struct hz_write {
+struct hz_write_request {
     uint32_t offset; /* of the first, in the vector of parameters */
-    const uint8_t *values; /* rows of 2 bytes: i16; targets, weight unit */
+    const uint8_t *values; /* rows of i16; targets, weight unit */
     uint16_t n_values;
 };
-static inline uint8_t hz_write_unpack(const uint8_t *p, uint16_t length, struct hz_write *m)
+static inline uint8_t hz_write_request_unpack(const uint8_t *p, uint16_t length, struct hz_write_request *m)
 {
     if (length < 4) return HZ_STATUS_E_LEN;
     m->offset = hz_get_u32(p);
@@ -290,11 +302,11 @@ static inline uint8_t hz_write_unpack(const uint8_t *p, uint16_t length, struct 
 /* READ: The targets that parameters were last given, without noise. */
 #define HZ_READ_FIELD_OFFSET 0
 #define HZ_READ_FIELD_COUNT 1
-struct hz_read {
+struct hz_read_request {
     uint32_t offset; /* of the first, in the vector of parameters */
     uint16_t count; /* how many */
 };
-static inline uint8_t hz_read_unpack(const uint8_t *p, uint16_t length, struct hz_read *m)
+static inline uint8_t hz_read_request_unpack(const uint8_t *p, uint16_t length, struct hz_read_request *m)
 {
     if (length != 6) return HZ_STATUS_E_LEN;
     m->offset = hz_get_u32(p);
@@ -307,12 +319,12 @@ static inline uint8_t hz_read_unpack(const uint8_t *p, uint16_t length, struct h
 #define HZ_LATCH_FIELD_OFFSET 0
 #define HZ_LATCH_FIELD_COUNT 1
 #define HZ_LATCH_FIELD_REPEAT 2
-struct hz_latch {
+struct hz_latch_request {
     uint32_t offset; /* of the first, in the vector of parameters */
     uint32_t count; /* how many, at most latch_values */
     uint16_t repeat; /* number of this reading: only the read's own error differs between repeats */
 };
-static inline uint8_t hz_latch_unpack(const uint8_t *p, uint16_t length, struct hz_latch *m)
+static inline uint8_t hz_latch_request_unpack(const uint8_t *p, uint16_t length, struct hz_latch_request *m)
 {
     if (length != 10) return HZ_STATUS_E_LEN;
     m->offset = hz_get_u32(p);
@@ -325,11 +337,11 @@ static inline uint8_t hz_latch_unpack(const uint8_t *p, uint16_t length, struct 
 /* FETCH: A chunk of the latch. */
 #define HZ_FETCH_FIELD_OFFSET 0
 #define HZ_FETCH_FIELD_COUNT 1
-struct hz_fetch {
+struct hz_fetch_request {
     uint32_t offset; /* of the first value, in the latch */
     uint16_t count; /* how many */
 };
-static inline uint8_t hz_fetch_unpack(const uint8_t *p, uint16_t length, struct hz_fetch *m)
+static inline uint8_t hz_fetch_request_unpack(const uint8_t *p, uint16_t length, struct hz_fetch_request *m)
 {
     if (length != 6) return HZ_STATUS_E_LEN;
     m->offset = hz_get_u32(p);
@@ -341,11 +353,11 @@ static inline uint8_t hz_fetch_unpack(const uint8_t *p, uint16_t length, struct 
 /* BATCH: Make room for a batch and set its rows to 0. */
 #define HZ_BATCH_FIELD_SAMPLES 0
 #define HZ_BATCH_FIELD_LOSS 1
-struct hz_batch {
+struct hz_batch_request {
     uint16_t samples; /* their number */
     uint8_t loss; /* LossCode */
 };
-static inline uint8_t hz_batch_unpack(const uint8_t *p, uint16_t length, struct hz_batch *m)
+static inline uint8_t hz_batch_request_unpack(const uint8_t *p, uint16_t length, struct hz_batch_request *m)
 {
     if (length != 3) return HZ_STATUS_E_LEN;
     m->samples = hz_get_u16(p);
@@ -365,13 +377,13 @@ static inline void hz_batch_reply_pack(uint8_t *p, const struct hz_batch_reply *
 #define HZ_SAMPLE_FIELD_INDEX 0
 #define HZ_SAMPLE_FIELD_OFFSET 1
 #define HZ_SAMPLE_FIELD_VALUES 2
-struct hz_sample {
+struct hz_sample_request {
     uint16_t index; /* which sample */
     uint16_t offset; /* of the first value, in the row */
-    const uint8_t *values; /* rows of 1 bytes: i8; inputs in 1/127; a class number from 0, or targets in 1/127 */
+    const uint8_t *values; /* rows of i8; inputs in 1/127; a class number from 0, or targets in 1/127 */
     uint16_t n_values;
 };
-static inline uint8_t hz_sample_unpack(const uint8_t *p, uint16_t length, struct hz_sample *m)
+static inline uint8_t hz_sample_request_unpack(const uint8_t *p, uint16_t length, struct hz_sample_request *m)
 {
     if (length < 4) return HZ_STATUS_E_LEN;
     m->index = hz_get_u16(p);
@@ -379,7 +391,7 @@ static inline uint8_t hz_sample_unpack(const uint8_t *p, uint16_t length, struct
     p += 4;
     length = (uint16_t)(length - 4);
     m->values = p;
-    m->n_values = (uint16_t)(length / 1);
+    m->n_values = length;
     return HZ_STATUS_OK;
 }
 #define HZ_SAMPLE_REPLY_SIZE 0
@@ -389,13 +401,13 @@ static inline uint8_t hz_sample_unpack(const uint8_t *p, uint16_t length, struct
 #define HZ_EVALUATE_FIELD_K 1
 #define HZ_EVALUATE_FIELD_SCALE 2
 #define HZ_EVALUATE_FIELD_LATCH 3
-struct hz_evaluate {
+struct hz_evaluate_request {
     uint32_t t; /* step; E_RANGE if it isn't the device's */
     uint16_t k; /* which direction of that step */
     int16_t scale; /* weight unit; 0 leaves the parameters where they are */
     uint8_t latch; /* Latch: what to leave in the latch */
 };
-static inline uint8_t hz_evaluate_unpack(const uint8_t *p, uint16_t length, struct hz_evaluate *m)
+static inline uint8_t hz_evaluate_request_unpack(const uint8_t *p, uint16_t length, struct hz_evaluate_request *m)
 {
     if (length != 9) return HZ_STATUS_E_LEN;
     m->t = hz_get_u32(p);
@@ -416,12 +428,12 @@ static inline void hz_evaluate_reply_pack(uint8_t *p, const struct hz_evaluate_r
 /* UPDATE: Add coefficient * direction(t, k) for each pair, stop at the bounds, and go on to step t + 1. */
 #define HZ_UPDATE_FIELD_T 0
 #define HZ_UPDATE_FIELD_PAIRS 1
-struct hz_update {
+struct hz_update_request {
     uint32_t t; /* step; E_RANGE if it isn't the device's */
-    const uint8_t *pairs; /* rows of 4 bytes: u16 k, i16 coefficient; directions and their coefficients, weight unit */
+    const uint8_t *pairs; /* rows of u16 k, i16 coefficient; directions and their coefficients, weight unit */
     uint16_t n_pairs;
 };
-static inline uint8_t hz_update_unpack(const uint8_t *p, uint16_t length, struct hz_update *m)
+static inline uint8_t hz_update_request_unpack(const uint8_t *p, uint16_t length, struct hz_update_request *m)
 {
     if (length < 4) return HZ_STATUS_E_LEN;
     m->t = hz_get_u32(p);
@@ -445,14 +457,14 @@ static inline void hz_update_reply_pack(uint8_t *p, const struct hz_update_reply
 #define HZ_STEP_FIELD_T 0
 #define HZ_STEP_FIELD_PAIRS 1
 #define HZ_STEP_FIELD_EVALUATIONS 2
-struct hz_step {
+struct hz_step_request {
     uint32_t t; /* step of the update; E_RANGE if it isn't the device's */
-    const uint8_t *pairs; /* rows of 4 bytes: u16 k, i16 coefficient; directions of step t and their coefficients, weight unit */
+    const uint8_t *pairs; /* rows of u16 k, i16 coefficient; directions of step t and their coefficients, weight unit */
     uint16_t n_pairs;
-    const uint8_t *evaluations; /* rows of 4 bytes: u16 k, i16 scale; directions of step t + 1 and how far to go along them, weight unit; at most 4 */
+    const uint8_t *evaluations; /* rows of u16 k, i16 scale; directions of step t + 1 and how far to go along them, weight unit; at most 4 */
     uint16_t n_evaluations;
 };
-static inline uint8_t hz_step_unpack(const uint8_t *p, uint16_t length, struct hz_step *m)
+static inline uint8_t hz_step_request_unpack(const uint8_t *p, uint16_t length, struct hz_step_request *m)
 {
     if (length < 5) return HZ_STATUS_E_LEN;
     m->t = hz_get_u32(p);
@@ -471,7 +483,7 @@ static inline uint8_t hz_step_unpack(const uint8_t *p, uint16_t length, struct h
 #define HZ_STEP_REPLY_SIZE 0
 
 /* HASH: Ask which parameters the device holds, without reading them. */
-static inline uint8_t hz_hash_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
+static inline uint8_t hz_hash_request_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
 struct hz_hash_reply {
     uint32_t crc; /* CRC-32 of the targets as little-endian int16 */
     uint32_t step; /* the device's */
@@ -484,7 +496,7 @@ static inline void hz_hash_reply_pack(uint8_t *p, const struct hz_hash_reply *m)
 }
 
 /* STATISTICS: Ask how the link and the array have been used. */
-static inline uint8_t hz_statistics_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
+static inline uint8_t hz_statistics_request_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
 struct hz_statistics_reply {
     uint32_t frames; /* well-formed frames received */
     uint16_t bad; /* frames dropped for their coding, length or CRC */
@@ -514,10 +526,10 @@ static inline void hz_statistics_reply_pack(uint8_t *p, const struct hz_statisti
 
 /* CHECKPOINT: Save network, key, step and parameters in non-volatile memory, or load them from there. */
 #define HZ_CHECKPOINT_FIELD_ACTION 0
-struct hz_checkpoint {
+struct hz_checkpoint_request {
     uint8_t action; /* Action */
 };
-static inline uint8_t hz_checkpoint_unpack(const uint8_t *p, uint16_t length, struct hz_checkpoint *m)
+static inline uint8_t hz_checkpoint_request_unpack(const uint8_t *p, uint16_t length, struct hz_checkpoint_request *m)
 {
     if (length != 1) return HZ_STATUS_E_LEN;
     m->action = hz_get_u8(p);
@@ -533,15 +545,15 @@ static inline void hz_checkpoint_reply_pack(uint8_t *p, const struct hz_checkpoi
 }
 
 /* SAFE_CLEAR: Leave the safe state. */
-static inline uint8_t hz_safe_clear_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
+static inline uint8_t hz_safe_clear_request_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
 #define HZ_SAFE_CLEAR_REPLY_SIZE 0
 
 /* SAFE_TIMEOUT: How long the board waits for a well-formed frame before it makes its outputs safe. */
 #define HZ_SAFE_TIMEOUT_FIELD_MILLISECONDS 0
-struct hz_safe_timeout {
+struct hz_safe_timeout_request {
     uint32_t milliseconds; /* 0: for ever */
 };
-static inline uint8_t hz_safe_timeout_unpack(const uint8_t *p, uint16_t length, struct hz_safe_timeout *m)
+static inline uint8_t hz_safe_timeout_request_unpack(const uint8_t *p, uint16_t length, struct hz_safe_timeout_request *m)
 {
     if (length != 4) return HZ_STATUS_E_LEN;
     m->milliseconds = hz_get_u32(p);
@@ -554,13 +566,13 @@ static inline uint8_t hz_safe_timeout_unpack(const uint8_t *p, uint16_t length, 
 #define HZ_NOISE_FIELD_READ_SD 1
 #define HZ_NOISE_FIELD_PROGRAMMING_SD 2
 #define HZ_NOISE_FIELD_NODE_SD 3
-struct hz_noise {
+struct hz_noise_request {
     uint64_t seed; /* key of the noise's Philox4x32-10; never the directions' key */
     uint16_t read_sd; /* of a weight, drawn anew for each evaluation, weight unit */
     uint16_t programming_sd; /* of a weight, drawn anew when it is written, weight unit */
     uint16_t node_sd; /* of a node, drawn anew for each sample, node unit */
 };
-static inline uint8_t hz_noise_unpack(const uint8_t *p, uint16_t length, struct hz_noise *m)
+static inline uint8_t hz_noise_request_unpack(const uint8_t *p, uint16_t length, struct hz_noise_request *m)
 {
     if (length != 14) return HZ_STATUS_E_LEN;
     m->seed = hz_get_u64(p);
@@ -572,7 +584,7 @@ static inline uint8_t hz_noise_unpack(const uint8_t *p, uint16_t length, struct 
 #define HZ_NOISE_REPLY_SIZE 0
 
 /* SAFE_ENTER: Make the outputs safe now. */
-static inline uint8_t hz_safe_enter_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
+static inline uint8_t hz_safe_enter_request_unpack(uint16_t length) { return length == 0 ? HZ_STATUS_OK : HZ_STATUS_E_LEN; }
 #define HZ_SAFE_ENTER_REPLY_SIZE 0
 
 /* The schema that both sides hash: CRC-32 of these lines joined by newlines.

@@ -160,9 +160,7 @@ def _struct(name: str, message: type[Message], *, lists: bool = True) -> Iterato
         if isinstance(field.layout, Number):
             yield f"    {_TYPES[field.layout.kind]} {field.name}; /* {field.about} */"
         else:
-            row = (
-                "characters" if isinstance(field.layout, Text) else f"rows of {field.layout.size} bytes: {_row(field)}"
-            )
+            row = "characters" if isinstance(field.layout, Text) else f"rows of {_row(field.layout)}"
             yield f"    const uint8_t *{field.name}; /* {row}; {field.about} */"
             yield f"    uint16_t n_{field.name};"
     yield "};"
