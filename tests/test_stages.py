@@ -115,6 +115,24 @@ def test_driven_rows_times_the_matrix_are_the_nodes(label):
         assert x.shape[-1] == stage.n_out
 
 
+@pytest.mark.parametrize("label", MIXED)
+def test_what_is_not_heard_changes_nothing(label):
+    """And what is heard does, to first order, wherever the activation isn't flat."""
+    network, theta, inputs, _ = problem(label)
+    for stage, nodes in zip(network.stages[:-1], network.forward(theta, inputs), strict=False):
+        heard = stage.heard(nodes, np.tanh)
+        moves = np.zeros(nodes.shape, dtype=bool)
+        for unit in range(stage.units):
+            moved = nodes.copy()
+            moved[:, unit] += 1e-7
+            changed = stage.passed(moved, np.tanh) != stage.passed(nodes, np.tanh)
+            moves[:, unit] = changed.any(axis=1)
+        if isinstance(stage, Recurrent):  # earlier states matter, but by way of the matrix
+            assert heard is None
+        else:
+            np.testing.assert_array_equal(moves, True if heard is None else heard)
+
+
 @pytest.mark.parametrize("stage", [Dense(7, 3), Convolution((5, 4, 2), 3, 2, 2, 1), Recurrent(3, 4, 2)])
 def test_inward_is_the_transposed_map(stage):
     """<delta, reads of x> = <inward(delta), x>: for a recurrent layer with the states held fixed."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from hwzo.parameters import Array
 from hwzo.stages.stage import Activate, Read
+
+_Kind = TypeVar("_Kind", np.float64, np.bool_)
 
 Pooling = Literal["p", "a"]
 """Largest, or mean, of a square of activations."""
@@ -108,6 +111,17 @@ class Convolution:
         pooled = squares.max(axis=(-4, -2)) if self.pooling == "p" else squares.mean(axis=(-4, -2))
         return pooled.reshape(*x.shape[:-1], self.n_out)
 
+    def heard(self, nodes: Array, activate: Activate) -> NDArray[np.bool_] | None:
+        """See `Stage.heard`: without those that the pool passed over."""
+        if self.pool == 1:
+            return None
+        squares = self._squares(activate(nodes))
+        part: Array = squares.max(axis=(-4, -2), keepdims=True) if self.pooling == "p" else squares
+        heard = np.zeros(nodes.shape, dtype=np.bool_)
+        image = self._image(heard)
+        image[...] = (squares == part).reshape(image.shape)
+        return heard
+
     def driven(self, x: Array, nodes: Array, activate: Activate) -> Array:
         """See `Stage.driven`."""
         return self._patches(x)
@@ -151,8 +165,8 @@ class Convolution:
         windows = windows[..., :: self.stride, :: self.stride, :, :, :]
         return np.moveaxis(windows, -3, -1).reshape(*lead, self.reads, self.rows)
 
-    def _image(self, x: Array) -> Array:
-        """A view of activations (..., units) as images, without what the pool leaves out."""
+    def _image(self, x: NDArray[_Kind]) -> NDArray[_Kind]:
+        """A view of numbers (..., units) as images, without what the pool leaves out."""
         height, width, channels = self.output
         image = x.reshape(*x.shape[:-1], *self.positions, channels)
         return image[..., : height * self.pool, : width * self.pool, :]

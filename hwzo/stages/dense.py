@@ -60,6 +60,10 @@ class Dense:
         """See `Stage.passed`."""
         return activate(nodes)
 
+    def heard(self, nodes: Array, activate: Activate) -> None:
+        """See `Stage.heard`."""
+        return None
+
     def driven(self, x: Array, nodes: Array, activate: Activate) -> Array:
         """See `Stage.driven`."""
         return x[..., None, :]

@@ -78,6 +78,10 @@ class Recurrent:
         """See `Stage.passed`."""
         return activate(nodes[..., -self.columns :])
 
+    def heard(self, nodes: Array, activate: Activate) -> None:
+        """See `Stage.heard`."""
+        return None
+
     def driven(self, x: Array, nodes: Array, activate: Activate) -> Array:
         """See `Stage.driven`."""
         states = np.zeros((*nodes.shape[:-1], self.steps, self.columns))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwzo.parameters import Array
 
 Activate = Callable[[Array], Array]
@@ -72,6 +75,10 @@ class Stage(Protocol):
 
     def passed(self, nodes: Array, activate: Activate) -> Array:
         """What pre-activations (..., batch, units) become as the next stage's input, (..., batch, n_out)."""
+        ...
+
+    def heard(self, nodes: Array, activate: Activate) -> NDArray[np.bool_] | None:
+        """Which pre-activations (..., batch, units) have a part in what is passed on; None if all have."""
         ...
 
     def driven(self, x: Array, nodes: Array, activate: Activate) -> Array:
