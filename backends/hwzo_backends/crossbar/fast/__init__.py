@@ -15,7 +15,7 @@ def available() -> tuple[bool, str]:
         from hwzo_backends.crossbar.fast.random import philox
 
         words = np.empty((1, 4), dtype=np.uint32)
-        philox(np.uint64(0), 0, 0, 0, 0, words)
+        philox(0, 0, 0, 0, 0, words)
     except Exception as error:  # whatever a broken compiler may do, there is another engine
         return False, f"{type(error).__name__}: {error}".splitlines()[0]
     known = [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]  # published with Random123

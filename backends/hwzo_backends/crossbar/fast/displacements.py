@@ -30,65 +30,44 @@ def _signed(scale: Number, word: Number, bit: int) -> Number:
 
 
 @compiled
-def displace_each(weights: Floats, scale: Number, words: Words, held: Floats) -> None:
-    """``held`` (n,) = weights (n,) + scale signs, a bit each."""
-    whole = weights.size // 32
-    before, after = weights[: 32 * whole].reshape((whole, 32)), held[: 32 * whole].reshape((whole, 32))
+def make_signs(law: int, key: Number, step: int, counter: int, words: Words, signs: Floats) -> None:
+    """Fill ``words`` with the random bits of a direction, and of a rank-1 one ``signs`` with u, v, s of each layer."""
+    sign_bits(key, step, counter, U(law), words)
+    for i in range(signs.size):
+        signs[i] = _signed(F(1.0), words[i >> 5], i & 31)
+
+
+@compiled
+def displace_each(weights: Floats, scale: Number, words: Words, first: int, held: Floats) -> None:
+    """``held`` (n,) = weights (n,) + scale signs, a bit each from bit ``first`` on."""
+    n = weights.size
+    head = min(n, -first % 32)
+    whole = (n - head) // 32
+    for i in range(head):
+        held[i] = weights[i] + _signed(scale, words[(first + i) >> 5], (first + i) & 31)
+    before = weights[head : head + 32 * whole].reshape((whole, 32))
+    after = held[head : head + 32 * whole].reshape((whole, 32))
+    bits = words[(first + head) >> 5 :]
     for i in range(whole):
-        word = words[i]
+        word = bits[i]
         for bit in range(32):
             after[i, bit] = before[i, bit] + _signed(scale, word, bit)
-    for i in range(32 * whole, weights.size):
-        held[i] = weights[i] + _signed(scale, words[i >> 5], i & 31)
+    for i in range(head + 32 * whole, n):
+        held[i] = weights[i] + _signed(scale, words[(first + i) >> 5], (first + i) & 31)
 
 
 @compiled
-def displace_rank1(weights: Floats, scale: Number, signs: Floats, held: Floats) -> None:
-    """``held`` (n_in + 1, n_out) = weights + scale (u v^T, and s in the last row), with ``signs`` u, v, s in a row."""
-    n_in, n_out = weights.shape[0] - 1, weights.shape[1]
-    v, s = signs[n_in : n_in + n_out], signs[n_in + n_out :]
-    for i in range(n_in):
-        factor = scale * signs[i]
-        for j in range(n_out):
-            held[i, j] = weights[i, j] + factor * v[j]
-    for j in range(n_out):
-        held[n_in, j] = weights[n_in, j] + scale * s[j]
-
-
-@compiled
-def displace(
-    weights: Floats,
-    scale: Number,
-    law: int,
-    key: Number,
-    step: int,
-    counter: int,
-    sizes: Integers,
-    first: int,
-    words: Words,
-    signs: Floats,
-    held: Floats,
-) -> None:
-    """``held`` (n_params,) = weights (n_params,) + scale direction(key, step, counter).
-
-    Of a rank-1 direction only from layer ``first`` on; ``signs`` then begin with u, v and s of every layer in a row.
+def displace_rank1(weights: Floats, scale: Number, signs: Floats, n_in: int, first: int, held: Floats) -> None:
+    """``held`` (rows, n_out) = weights + scale u v^T for the layer's rows from ``first`` on; row n_in, the bias, has
+    signs s of its own. ``signs`` are u (n_in,), v (n_out,), s (n_out,) in a row.
     """
-    sign_bits(key, step, counter, U(law), words)
-    if law == RADEMACHER:
-        displace_each(weights, scale, words, held)
-        return
-    placed = taken = 0
-    for i in range(sign_count(law, sizes)):
-        signs[i] = _signed(F(1.0), words[i >> 5], i & 31)
-    for layer in range(sizes.size - 1):
-        n_in, n_out = sizes[layer], sizes[layer + 1]
-        size = (n_in + 1) * n_out
-        if layer >= first:
-            displace_rank1(
-                weights[placed : placed + size].reshape((n_in + 1, n_out)),
-                scale,
-                signs[taken : taken + n_in + 2 * n_out],
-                held[placed : placed + size].reshape((n_in + 1, n_out)),
-            )
-        placed += size
-        taken += n_in + 2 * n_out
+    n_out = weights.shape[1]
+    v, s = signs[n_in : n_in + n_out], signs[n_in + n_out : n_in + 2 * n_out]
+    for i in range(weights.shape[0]):
+        if first + i < n_in:
+            factor = scale * signs[first + i]
+            for j in range(n_out):
+                held[i, j] = weights[i, j] + factor * v[j]
+        else:
+            for j in range(n_out):
+                held[i, j] = weights[i, j] + scale * s[j]

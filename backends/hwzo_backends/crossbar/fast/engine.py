@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from hwzo_backends.crossbar.fast.population import (
     Population,
     Samples,
     Shared,
+    drive,
     evaluate,
     share,
 )
@@ -35,6 +37,7 @@ from hwzo_backends.crossbar.fast.products import WIDTH
 from hwzo_backends.crossbar.fast.random import LANES
 from hwzo_backends.crossbar.noise import Stream
 
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 _NONE: Floats = np.empty(0, dtype=np.float32)
 
 
@@ -72,6 +75,12 @@ class FastEngine(Engine):
         activation = ACTIVATION_CODES.get(self.network.activation, -1)
         return Periphery(F(self.node_noise**2), F(self.dac.levels), F(adc.levels), F(lsb), activation)
 
+    @cached_property
+    def _buffers(self) -> tuple[Floats, Floats]:
+        """Weights and variances in float32: a fresh array a call would cost more than filling it."""
+        n = self.network.parameter_spec().size
+        return np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
+
     def _split(self, n: int, evaluate: Callable[[int, int], None]) -> None:
         """Call ``evaluate(k0, k1)`` for all of n evaluations, in as many threads as there shall be."""
         threads = min(self.threads, n)
@@ -86,7 +95,7 @@ class FastEngine(Engine):
     def forward(self, inputs: Array, realised: Realised, events: NDArray[np.int64]) -> list[Array]:
         """See `Engine.forward`."""
         activate, _ = ACTIVATIONS[self.network.activation]
-        columns = _FastColumns(self, realised, np.asarray(events, dtype=np.int64))
+        columns = _FastColumns(self, realised, _plain(events, np.int64))
         nodes: list[Array] = []
         x = inputs[None]
         for index, stage in enumerate(self.network.stages):
@@ -116,12 +125,12 @@ class FastEngine(Engine):
             if not sigma:
                 return super().losses(batch, realised, probes, events, spec)
             return np.array([self._own(batch, realised, probes, events, spec, sigma, k) for k in range(len(probes))])
-        weights = _floats(realised.weights[0])
-        variances = _NONE if realised.variances is None else _floats(realised.variances[0])
-        if realised.relative:
-            own = F(realised.relative**2) * weights * weights
-            variances = own + variances if variances.size else own
-        cells = Cells(weights, variances, F(realised.relative if realised.exact else 0.0), F(sigma))
+        weights, variances = self._buffers
+        np.copyto(weights, realised.weights[0])
+        if realised.variances is not None:
+            np.copyto(variances, realised.variances[0])
+        additive = _NONE if realised.variances is None else variances
+        cells = Cells(weights, additive, F(realised.relative), realised.exact, F(sigma))
         samples = self._samples(batch)
         shape = (0, 0, 0)
         if not sigma and (probes.law == "rank1-sign" or not probes.scales.any()):
@@ -133,9 +142,9 @@ class FastEngine(Engine):
             LAW_CODES.get(probes.law, 0),
             np.uint64(probes.key),
             int(probes.step),
-            np.asarray(probes.counters, dtype=np.int64),
-            np.asarray(probes.scales, dtype=np.float64),
-            np.asarray(events, dtype=np.int64),
+            _plain(probes.counters, np.int64),
+            _plain(probes.scales, np.float64),
+            _plain(events, np.int64),
             self._seed,
         )
         losses = np.empty(len(probes))
@@ -160,13 +169,12 @@ class FastEngine(Engine):
 
     def _samples(self, batch: Batch) -> Samples:
         count = len(batch)
-        x = np.zeros((batch.inputs.shape[1] + 1, -(-count // WIDTH) * WIDTH), dtype=np.float32)
-        x[:-1, :count] = self.dac.convert(np.array(batch.inputs, dtype=np.float64)).T
-        x[-1] = 1.0
+        x = np.empty((batch.inputs.shape[1] + 1, -(-count // WIDTH) * WIDTH), dtype=np.float32)
+        drive(_plain(batch.inputs, np.float64), self._periphery.dac_levels, x)
         if batch.loss == "cross-entropy":
             classes, values = batch.targets.astype(np.int64), _NONE.reshape(0, 0)
         else:
-            classes, values = np.empty(0, np.int64), _floats(batch.targets.T)
+            classes, values = np.empty(0, np.int64), _floats(np.transpose(batch.targets))
         return Samples(x, count, LOSS_CODES[batch.loss], classes, values)
 
     def _own(
@@ -207,7 +215,7 @@ class _FastColumns:
         """What the layer's columns make of ``driven`` (K or 1, batch, reads, rows): (K, batch, reads, columns)."""
         engine, n_out = self._engine, self._engine.layers[self.layer].n_outputs
         n_driven, n_samples, n_reads, n_rows = driven.shape
-        signal = np.ascontiguousarray(driven.reshape(n_driven, -1, n_rows), dtype=np.float64)
+        signal = _plain(driven.reshape(n_driven, -1, n_rows), np.float64)
         sums = np.zeros((len(self._lanes), n_samples * n_reads, n_out))
         periphery = engine._periphery  # pyright: ignore[reportPrivateUsage]
         node_variance = F(engine.node_noise**2 / float(np.square(engine.scales).sum()))
@@ -236,7 +244,7 @@ class _FastColumns:
             engine._split(len(sums), part)  # pyright: ignore[reportPrivateUsage]
         return sums.reshape(len(sums), n_samples, n_reads, n_out)
 
-    def _block(self, flat: NDArray[np.floating] | None, index: int) -> Floats:
+    def _block(self, flat: Any, index: int) -> Floats:
         """The layer's block of one bit slice, (K or 1, rows, columns); empty for none."""
         if flat is None:
             return _NONE.reshape(0, 0, 0)
@@ -245,5 +253,10 @@ class _FastColumns:
         return _floats(self._engine.network.blocks(part)[self.layer])
 
 
-def _floats(array: NDArray[np.floating]) -> Floats:
-    return np.ascontiguousarray(array, dtype=np.float32)
+def _floats(array: NDArray[Any]) -> Floats:
+    return _plain(array, np.float32)
+
+
+def _plain(array: NDArray[Any], dtype: type[_Scalar]) -> NDArray[_Scalar]:
+    """``array`` as kernels were compiled for: other types, orders or read-only ones would be compiled anew."""
+    return np.require(array, dtype=dtype, requirements=["C", "W"])

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from hwzo.parameters import Array
-from hwzo_backends.crossbar.fast.columns import activate, mean_loss, read_columns, square, take_roots
+from hwzo_backends.crossbar.fast.columns import activate, converted, mean_loss, read_columns, square, take_roots
 from hwzo_backends.crossbar.fast.compiler import F, Floats, Integers, Number, U, compiled
-from hwzo_backends.crossbar.fast.displacements import RANK1, displace, sign_count
-from hwzo_backends.crossbar.fast.products import product
-from hwzo_backends.crossbar.fast.random import LANES, add_normals, fill_normals, seed_lanes
+from hwzo_backends.crossbar.fast.displacements import RANK1, displace_each, displace_rank1, make_signs, sign_count
+from hwzo_backends.crossbar.fast.products import ROWS, add_product, product
+from hwzo_backends.crossbar.fast.random import CHUNK, LANES, add_normals, fill_normals, seed_lanes
 from hwzo_backends.crossbar.noise import Stream
 
 _NODES, _PARAMETERS = U(Stream.NODES), U(Stream.PARAMETERS)
@@ -51,14 +51,16 @@ class Cells(NamedTuple):
 
     Args:
         weights: (n_params,).
-        variances: (n_params,) of each one's white noise; empty without any.
-        relative: of displaced weights, relative^2 ((w + d)^2 - w^2) is added to that; 0: it doesn't follow.
+        additive: (n_params,) variance of each one's white noise; or empty.
+        relative: further white noise, sd as a fraction of the weight.
+        exact: whether that follows a displacement.
         sigma: sd of a displacement of each weight, constant in an evaluation, drawn from `Stream.PARAMETERS`.
     """
 
     weights: Floats
-    variances: Floats
+    additive: Floats
     relative: Number
+    exact: bool
     sigma: Number
 
 
@@ -102,20 +104,50 @@ class Shared(NamedTuple):
 
 
 @compiled
+def drive(inputs: Array, levels: Number, x: Floats) -> None:
+    """Inputs (n, rows) through the row converters into x (rows + 1, batch); the last row 1, the padding 0."""
+    lsb = F(1.0) / levels if levels > F(0.0) else F(1.0)
+    x[:] = F(0.0)
+    for i in range(inputs.shape[1]):
+        for b in range(inputs.shape[0]):
+            x[i, b] = F(inputs[b, i])
+        for b in range(x.shape[1]):
+            x[i, b] = converted(x[i, b], levels, lsb)
+    x[inputs.shape[1]] = F(1.0)
+
+
+@compiled
+def _spread(weights: Floats, additive: Floats, relative: Number, out: Floats) -> None:
+    """Variances (n,) of weights (n,): additive, if not empty, and relative^2 w^2."""
+    factor = relative * relative
+    if additive.size > 0:
+        for i in range(weights.size):
+            out[i] = additive[i] + factor * weights[i] * weights[i]
+    else:
+        for i in range(weights.size):
+            out[i] = factor * weights[i] * weights[i]
+
+
+@compiled
 def share(cells: Cells, layout: Layout, periphery: Periphery, x: Floats, shared: Shared) -> None:
     """Fill ``shared``."""
     n_tiles, n_out, padded = shared.means.shape
-    n_rows = x.shape[0]
-    block = cells.weights[: n_rows * n_out].reshape((n_rows, n_out))
     squares = np.empty(x.shape, dtype=np.float32)
     square(x, squares)
+    shared.means[:] = F(0.0)
+    shared.sds[:] = F(0.0)
+    variances = np.empty(ROWS * n_out, dtype=np.float32)
     for tile in range(n_tiles):
-        start, stop = layout.edges[tile], layout.edges[tile + 1]
-        product(block, x, start, stop, shared.means[tile])
-        if cells.variances.size > 0:
-            product(cells.variances[: n_rows * n_out].reshape((n_rows, n_out)), squares, start, stop, shared.sds[tile])
-        else:
-            shared.sds[tile] = F(0.0)
+        start: Number = layout.edges[tile]
+        stop: Number = layout.edges[tile + 1]
+        for row in range(start, stop, ROWS):
+            rows = min(ROWS, stop - row)
+            at, size = row * n_out, rows * n_out
+            weights = cells.weights[at : at + size]
+            add_product(weights.reshape((rows, n_out)), x, row, shared.means[tile])
+            if cells.additive.size > 0 or cells.relative > F(0.0):
+                _spread(weights, cells.additive[at : at + size], cells.relative, variances[:size])
+                add_product(variances[:size].reshape((rows, n_out)), squares, row, shared.sds[tile])
         take_roots(shared.sds[tile].reshape(n_out * padded), periphery.node_variance / F(n_tiles))
 
 
@@ -166,55 +198,44 @@ def evaluate(
     shared: Shared,
     losses: Array,
 ) -> None:
-    """Mean losses of probes k0 to k1, into ``losses`` (K,) float64."""
+    """Mean losses of probes k0 to k1, into ``losses`` (K,) float64.
+
+    Weights are displaced, and their variances worked out, a few rows at a time just before those are multiplied: what
+    is in the cache needn't be fetched again.
+    """
     sizes, relative, sigma = layout.sizes, cells.relative, cells.sigma
-    n_layers, padded, n_params = sizes.size - 1, samples.x.shape[1], cells.weights.size
-    lean, white, follows = shared.means.size > 0, cells.variances.size > 0, relative > F(0.0)
+    n_layers, padded = sizes.size - 1, samples.x.shape[1]
+    lean, white = shared.means.size > 0, cells.additive.size > 0 or relative > F(0.0)
     law, levels, lsb = population.law, periphery.adc_levels, periphery.adc_lsb
-    rows = widest = 0
+    highest = widest = 0
     for layer in range(n_layers):
-        rows, widest = max(rows, sizes[layer] + 1), max(widest, sizes[layer + 1])
-    lanes = np.empty(4 * LANES, dtype=np.uint32)
+        highest, widest = max(highest, sizes[layer] + 1), max(widest, sizes[layer + 1])
+    lanes, own_lanes = np.empty(4 * LANES, dtype=np.uint32), np.empty(4 * LANES, dtype=np.uint32)
+    rest = np.empty(CHUNK, dtype=np.float32)
     n_signs = sign_count(law, sizes)
     words = np.empty((n_signs + 127) // 128 * 4, dtype=np.uint32)
-    signs = np.zeros(max(n_signs if law == RANK1 else 0, sizes[0] + 2 * sizes[1]), dtype=np.float32)
-    displaced = np.empty(n_params, dtype=np.float32)
-    followed = np.empty(n_params if follows else 0, dtype=np.float32)
-    flat_mean = np.empty(widest * padded, dtype=np.float32)
-    flat_sd = np.empty(widest * padded, dtype=np.float32)
-    flat_normals = np.empty(widest * padded, dtype=np.float32)
-    flat_total = np.empty(widest * padded, dtype=np.float32)
-    activities = np.empty((rows, padded), dtype=np.float32)
-    squares = np.empty((rows, padded), dtype=np.float32)
+    signs = np.zeros(n_signs if law == RANK1 else 0, dtype=np.float32)
+    displaced = np.empty(ROWS * widest, dtype=np.float32)
+    variances = np.empty(ROWS * widest, dtype=np.float32)
+    flat_mean, flat_sd = np.empty(widest * padded, dtype=np.float32), np.empty(widest * padded, dtype=np.float32)
+    flat_normals, flat_total = np.empty(widest * padded, dtype=np.float32), np.empty(widest * padded, dtype=np.float32)
+    activities = np.empty((highest, padded), dtype=np.float32)
+    squares = np.empty((highest, padded), dtype=np.float32)
     along = np.zeros((1, padded), dtype=np.float32)
     nothing = np.zeros(max(widest, padded), dtype=np.float32)
-    scale = np.zeros(widest, dtype=np.float32)
-    shift = np.zeros(widest, dtype=np.float32)
+    scale, shift = np.zeros(widest, dtype=np.float32), np.zeros(widest, dtype=np.float32)
     for k in range(k0, k1):
         c = F(population.scales[k])
-        held, variances = cells.weights, cells.variances
         if c != F(0.0):
-            counter = population.counters[k]
-            first = 1 if lean else 0
-            displace(held, c, law, population.key, population.step, counter, sizes, first, words, signs, displaced)
-            held = displaced
-        elif sigma > F(0.0):
-            displaced[:] = held
-            held = displaced
+            make_signs(law, population.key, population.step, population.counters[k], words, signs)
         if sigma > F(0.0):
-            seed_lanes(population.seed, _PARAMETERS, population.events[k], lanes)
-            add_normals(lanes, sigma, displaced)
-        if follows and (c != F(0.0) or sigma > F(0.0)):
-            for i in range((sizes[0] + 1) * sizes[1] if lean else 0, n_params):
-                w, d = cells.weights[i], displaced[i]
-                followed[i] = variances[i] + relative * relative * (d * d - w * w)
-            variances = followed
+            seed_lanes(population.seed, _PARAMETERS, population.events[k], own_lanes)
         seed_lanes(population.seed, _NODES, population.events[k], lanes)
-        placed, x = 0, samples.x
+        left = placed = taken = 0
+        x = samples.x
         for layer in range(n_layers):
             n_in, n_out = sizes[layer], sizes[layer + 1]
-            size, n_weights = n_out * padded, (n_in + 1) * n_out
-            block = held[placed : placed + n_weights].reshape((n_in + 1, n_out))
+            size = n_out * padded
             mean, sd = flat_mean[:size].reshape((n_out, padded)), flat_sd[:size].reshape((n_out, padded))
             normals, total = flat_normals[:size].reshape((n_out, padded)), flat_total[:size].reshape((n_out, padded))
             edge, n_tiles = layout.starts[layer], layout.starts[layer + 1] - layout.starts[layer] - 1
@@ -226,31 +247,55 @@ def evaluate(
                 stop: Number = layout.edges[edge + tile + 1]
                 fill_normals(lanes, flat_normals[:size])
                 if lean and layer == 0:
-                    for j in range(n_out):
-                        scale[j] = c * signs[n_in + j]
-                        shift[j] = c * signs[n_in + n_out + j] if stop > n_in else F(0.0)
+                    spread = shared.sds[tile]
                     if c != F(0.0):
+                        for j in range(n_out):
+                            scale[j] = c * signs[n_in + j]
+                            shift[j] = c * signs[n_in + n_out + j] if stop > n_in else F(0.0)
                         product(signs[:n_in].reshape((n_in, 1)), x, start, min(stop, n_in), along)
-                    if follows and c != F(0.0):
-                        undisplaced = cells.weights[:n_weights].reshape((n_in + 1, n_out))
-                        _follow(undisplaced, shared.sds[tile], x, start, stop, relative * relative, c, signs, sd)
-                    spread = sd if follows and c != F(0.0) else shared.sds[tile]
+                        if cells.exact and relative > F(0.0):
+                            block = cells.weights[: (n_in + 1) * n_out].reshape((n_in + 1, n_out))
+                            _follow(block, spread, x, start, stop, relative * relative, c, signs, sd)
+                            spread = sd
+                    else:
+                        scale[:] = F(0.0)
+                        shift[:] = F(0.0)
                     read_columns(
                         total, tile == 0, shared.means[tile], spread, normals, scale, along[0], shift, levels, lsb
                     )
                     continue
-                product(block, x, start, stop, mean)
-                if white:
-                    spread = variances[placed : placed + n_weights].reshape((n_in + 1, n_out))
-                    product(spread, squares, start, stop, sd)
-                    take_roots(flat_sd[:size], node_variance)
-                else:
-                    sd[:] = np.sqrt(node_variance)
+                mean[:] = F(0.0)
+                sd[:] = F(0.0)
+                for row in range(start, stop, ROWS):
+                    rows = min(ROWS, stop - row)
+                    at, n = placed + row * n_out, rows * n_out
+                    weights = cells.weights[at : at + n]
+                    held = weights
+                    if c != F(0.0) or sigma > F(0.0):
+                        held = displaced[:n]
+                        if c == F(0.0):
+                            held[:] = weights
+                        elif law == RANK1:
+                            matrix, moved = weights.reshape((rows, n_out)), held.reshape((rows, n_out))
+                            displace_rank1(matrix, c, signs[taken:], n_in, row, moved)
+                        else:
+                            displace_each(weights, c, words, at, held)
+                        if sigma > F(0.0):
+                            left = add_normals(own_lanes, rest, left, sigma, held)
+                    add_product(held.reshape((rows, n_out)), x, row, mean)
+                    if white:
+                        additive = cells.additive[at : at + n]
+                        if relative > F(0.0):
+                            _spread(held if cells.exact else weights, additive, relative, variances[:n])
+                            additive = variances[:n]
+                        add_product(additive.reshape((rows, n_out)), squares, row, sd)
+                take_roots(flat_sd[:size], node_variance)
                 read_columns(total, tile == 0, mean, sd, normals, nothing, nothing, nothing, levels, lsb)
             if layer + 1 < n_layers:
                 x = activities[: n_out + 1]
                 activate(total, periphery.activation, periphery.dac_levels, x)
                 x[n_out] = F(1.0)
-            placed += n_weights
+            placed += (n_in + 1) * n_out
+            taken += n_in + 2 * n_out
         outputs = flat_total[: sizes[n_layers] * padded].reshape((sizes[n_layers], padded))
         losses[k] = mean_loss(outputs, samples.n, samples.loss, samples.classes, samples.values)

@@ -23,7 +23,7 @@ WIDTH = 16
 """Samples of a block; batches are padded to a multiple of it."""
 BLOCK: int = 8 if get_host_cpu_features().get("avx512vl") else 4
 """Outputs of a block: as many as registers hold. Each is summed row by row whatever this is, so it changes no bit."""
-ROWS = 256
+ROWS = 128
 """Rows that are summed in one go: those of a block of weights then stay in the first cache."""
 
 
@@ -84,22 +84,30 @@ _block, _two, _one = _summed(BLOCK), _summed(2), _summed(1)
 
 
 @compiled
-def product(weights: Floats, x: Floats, start: int, stop: int, out: Floats) -> None:
-    """``out`` (outputs, batch) = weights[start:stop] transposed (rows, outputs) times x[start:stop] (rows, batch).
+def add_product(weights: Floats, x: Floats, first: int, out: Floats) -> None:
+    """Add to ``out`` (outputs, batch) the product of weights (rows, outputs), transposed, and as many rows of x (rows
+    of x, batch) from ``first`` on.
 
-    All float32 and C-contiguous, the batch a multiple of `WIDTH`.
+    All float32 and C-contiguous, the batch a multiple of `WIDTH`; `ROWS` rows or fewer are quickest.
     """
-    n_out, n_samples = out.shape
-    out[:] = np.float32(0.0)
+    n_rows, n_out, n_samples = weights.shape[0], out.shape[0], out.shape[1]
+    if n_rows == 0:
+        return
     blocks, twos = n_out - n_out % BLOCK, n_out - n_out % 2
+    w = weights.ctypes.data
+    for b in range(0, n_samples, WIDTH):
+        inputs, sums = x.ctypes.data + 4 * (first * n_samples + b), out.ctypes.data + 4 * b
+        for j in range(0, blocks, BLOCK):
+            _block(w + 4 * j, n_out, inputs, n_samples, sums + 4 * j * n_samples, n_samples, n_rows)
+        for j in range(blocks, twos, 2):
+            _two(w + 4 * j, n_out, inputs, n_samples, sums + 4 * j * n_samples, n_samples, n_rows)
+        for j in range(twos, n_out):
+            _one(w + 4 * j, n_out, inputs, n_samples, sums + 4 * j * n_samples, n_samples, n_rows)
+
+
+@compiled
+def product(weights: Floats, x: Floats, start: int, stop: int, out: Floats) -> None:
+    """``out`` (outputs, batch) = weights[start:stop] transposed (rows, outputs) times x[start:stop] (rows, batch)."""
+    out[:] = np.float32(0.0)
     for first in range(start, stop, ROWS):
-        rows = min(ROWS, stop - first)
-        w = weights.ctypes.data + 4 * first * n_out
-        for b in range(0, n_samples, WIDTH):
-            inputs, sums = x.ctypes.data + 4 * (first * n_samples + b), out.ctypes.data + 4 * b
-            for j in range(0, blocks, BLOCK):
-                _block(w + 4 * j, n_out, inputs, n_samples, sums + 4 * j * n_samples, n_samples, rows)
-            for j in range(blocks, twos, 2):
-                _two(w + 4 * j, n_out, inputs, n_samples, sums + 4 * j * n_samples, n_samples, rows)
-            for j in range(twos, n_out):
-                _one(w + 4 * j, n_out, inputs, n_samples, sums + 4 * j * n_samples, n_samples, rows)
+        add_product(weights[first : min(first + ROWS, stop)], x, first, out)

@@ -126,16 +126,27 @@ def fill_normals(lanes: Words, out: Floats) -> None:
 
 
 @compiled
-def add_normals(lanes: Words, sd: Number, out: Floats) -> None:
-    """Add to ``out`` (n,) float32 what `fill_normals` would give, times ``sd``; piece by piece, so that it stays in
-    the first cache.
+def add_normals(lanes: Words, rest: Floats, left: int, sd: Number, out: Floats) -> int:
+    """Add ``sd`` times the next standard normal numbers to ``out`` (n,), dropping none between calls.
+
+    ``rest`` (CHUNK,) ends in the ``left`` numbers that were drawn and not yet used; how many there are now is returned.
     """
-    piece = np.empty(8 * CHUNK, dtype=np.float32)
-    for at in range(0, out.size, piece.size):
+    used = min(left, out.size)
+    for i in range(used):
+        out[i] += sd * rest[CHUNK - left + i]
+    left -= used
+    piece = np.empty(64 * CHUNK, dtype=np.float32)  # it stays in the first cache
+    for at in range(used, out.size, piece.size):
         part = out[at : at + piece.size]
-        fill_normals(lanes, piece[: part.size])
+        whole = part.size - part.size % CHUNK
+        fill_normals(lanes, piece[:whole])
+        if whole < part.size:
+            fill_normals(lanes, rest)
+            left = CHUNK - (part.size - whole)
+            piece[whole : part.size] = rest[: part.size - whole]
         for i in range(part.size):
             part[i] += sd * piece[i]
+    return left
 
 
 @compiled
