@@ -15,7 +15,7 @@ from hwzo_backends.crossbar.engine import Engine, Realised
 from hwzo_backends.crossbar.noise import CounterNoise
 from hwzo_backends.crossbar.tiles import map_layers
 
-SILENT = "programming=0&drift=off&flicker=0&node_noise=0&read_error=0"
+SILENT = "engine=numpy&programming=0&drift=off&flicker=0&node_noise=0&read_error=0"
 
 
 def quantise(value, full_scale, bits):
@@ -72,10 +72,11 @@ def test_equal_to_the_twin_with_noise_off(activation, tile, tile_rows):
             np.testing.assert_allclose(nodes[0, i], layer, atol=1e-12)
 
 
+@pytest.mark.parametrize(("engine", "rounding"), [("numpy", 1e-12), ("numba", 1e-5)])
 @pytest.mark.parametrize("preset", ["pcm", "reram-wan"])
-def test_without_noise_and_with_ideal_converters_it_is_the_network(preset):
+def test_without_noise_and_with_ideal_converters_it_is_the_network(preset, engine, rounding):
     extra = "&read_noise=0" if preset == "reram-wan" else "&drift=off&flicker=0"
-    url = f"crossbar:{preset}?layers=30-20-5&programming=0&node_noise=0&adc_bits=0&dac_bits=0&tile=8{extra}"
+    url = f"crossbar:{preset}?layers=30-20-5&programming=0&node_noise=0&adc_bits=0&dac_bits=0&tile=8{extra}&engine={engine}"
     device = connect(url)
     rng = np.random.default_rng(8)
     theta = rng.uniform(-1, 1, device.parameters.size)
@@ -84,7 +85,7 @@ def test_without_noise_and_with_ideal_converters_it_is_the_network(preset):
     readings = device.measure(Probes.plain(want="nodes"), Batch(inputs, rng.integers(0, 5, 12)))
     assert readings.nodes is not None
     for nodes, expected in zip(readings.nodes, Network((30, 20, 5)).forward(theta, inputs), strict=True):
-        np.testing.assert_allclose(nodes[0], expected, atol=1e-12)
+        np.testing.assert_allclose(nodes[0], expected, rtol=0, atol=rounding)
 
 
 def test_one_tile_and_many_agree_with_ideal_converters():
@@ -92,7 +93,7 @@ def test_one_tile_and_many_agree_with_ideal_converters():
     inputs, classes = rng.uniform(-1, 1, (20, 64)), rng.integers(0, 10, 20)
     nodes = []
     for tile in ("256", "16", "7x3"):
-        device = connect(f"crossbar:ideal?tile={tile}")
+        device = connect(f"crossbar:ideal?tile={tile}&engine=numpy")
         device.program(device.parameters.initial(np.random.default_rng(10)))
         nodes.append(device.measure(Probes.plain(want="nodes"), Batch(inputs, classes)).nodes)
     for other in nodes[1:]:

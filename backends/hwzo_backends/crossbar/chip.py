@@ -12,7 +12,7 @@ from hwzo.parameters import Array
 from hwzo.probes import Cost
 from hwzo_backends.crossbar.cells import Cells, Imperfections
 from hwzo_backends.crossbar.engine import Realised
-from hwzo_backends.crossbar.noise import NoiseSource, Stream
+from hwzo_backends.crossbar.noise import NoiseSource
 from hwzo_backends.crossbar.options import Options
 from hwzo_backends.crossbar.preset import Preset
 from hwzo_backends.crossbar.pulsed_cells import PulsedCells, PulsedImperfections
@@ -143,8 +143,8 @@ class Chip:
             sensed: the cells are only looked at, by a read-back that keeps its own time.
 
         Returns:
-            Them, one row; the number of the first of these evaluations; and how many, up to ``most``, see the same:
-            one only where slow noise moves.
+            Them, one row, without each parameter's own noise; the number of the first of these evaluations; and how
+            many of them, up to ``most``, see the same: one only where slow noise moves.
         """
         event = self._evaluations
         cells, options = self._cells, self._options
@@ -155,11 +155,7 @@ class Chip:
         if self._telegraph is not None:
             excursion = self._telegraph.move(self.clock, event).reshape(2, -1) * cells.conductances
             weights += (excursion[0] - excursion[1]) / cells.k
-        if options.sigma:
-            own = self._noise.at(Stream.PARAMETERS, event).standard_normal(self._n)
-            own *= options.sigma / self.scales[0]
-            weights[: self._n] += own
-        alone = self._flicker is not None or self._telegraph is not None or options.sigma > 0
+        alone = self._flicker is not None or self._telegraph is not None
         count = 1
         if not sensed:
             self.clock += duration
@@ -168,8 +164,15 @@ class Chip:
             count += 1
             self.clock += duration
         self._evaluations += count
-        rows = [None if a is None else a[None] for a in (self._variances(duration), cells.second, cells.third)]
-        return Realised(weights[None], *rows, options.proportional, options.variance == "exact"), event, count
+        realised = Realised(
+            weights[None],
+            _row(self._variances(duration)),
+            _row(cells.second),
+            _row(cells.third),
+            options.proportional,
+            options.variance == "exact",
+        )
+        return realised, event, count
 
     def _variances(self, duration: float) -> Array | None:
         """Variance of each weight's noise that is new in every sample, (pairs,)."""
@@ -213,3 +216,7 @@ class Chip:
         if self._telegraph is not None:
             self._telegraph.signs = arrays["telegraph.signs"]
             self._telegraph.moved = float(arrays["telegraph.moved"])
+
+
+def _row(array: Array | None) -> Array | None:
+    return None if array is None else array[None]

@@ -76,7 +76,9 @@ class CrossbarDevice:
         self._theta: Array = np.zeros(n)  # what was programmed, without displacements
         self._displaced = False  # whether the cells hold something else
         self._latched: Array | None = None  # what the last evaluation realised, before read error
-        self._last: tuple[Realised, Probes] | None = None  # the same, where nobody has asked for it yet
+        self._last: tuple[Realised, Probes, NDArray[np.int64]] | None = (
+            None  # the same, where nobody has asked for it yet
+        )
         self._reads = 0
         self._closed = False
 
@@ -191,9 +193,11 @@ class CrossbarDevice:
             realised, event, count = self._chip.realise(duration, len(probes) - start)
             part = probes.part(start, start + count)
             events = np.arange(event, event + count)
-            losses[start : start + count] = self._engine.losses(batch, realised, part, events, self.parameters)
+            losses[start : start + count] = self._engine.losses(
+                batch, realised, part, events, self.parameters, sigma=self._options.sigma
+            )
             start += count
-            self._last = realised, part.part(count - 1, count)
+            self._last = realised, part.part(count - 1, count), events[-1:]
         return losses
 
     def _one_by_one(self, probes: Probes, batch: Batch) -> tuple[Readings, Cost]:
@@ -242,6 +246,7 @@ class CrossbarDevice:
                 cost += self._hold(self._theta)
                 self._displaced = False
             realised, events[i], _ = self._chip.realise(duration)
+            realised = self._own(realised, events[i : i + 1])
             if not by_writing:
                 realised = displaced(realised, probes.part(i, i + 1), self.parameters, self._chip.scales)
             seen.append(realised)
@@ -261,14 +266,21 @@ class CrossbarDevice:
             raise ConfigError(f"repeats={repeats}: should be at least 1", key="repeats")
         self._latch()
         if self._latched is None:
-            realised, _, _ = self._chip.realise(self._read_cost.device_seconds, sensed=True)
-            self._latched = realised.weights[0]
-        return np.stack([self._read_back(self._latched) for _ in range(repeats)])
+            realised, event, _ = self._chip.realise(self._read_cost.device_seconds, sensed=True)
+            self._latched = self._own(realised, np.array([event])).weights[0]
+        latched = self._latched
+        return np.stack([self._read_back(latched) for _ in range(repeats)])
 
     def _latch(self) -> None:
         if self._last is not None:
-            self._latched = displaced(*self._last, self.parameters, self._chip.scales).weights[0]
+            realised, probe, event = self._last
+            own = self._own(realised, event)
+            self._latched = displaced(own, probe, self.parameters, self._chip.scales).weights[0]
             self._last = None
+
+    def _own(self, realised: Realised, event: NDArray[np.int64]) -> Realised:
+        """``realised`` (one row) with each parameter's own noise at that evaluation."""
+        return self._engine.with_own_noise(realised, self._options.sigma, event, self.parameters.size)
 
     def _read_back(self, latched: Array) -> Array:
         """One reading of the weights (n_params,): each cell pair with its error, through the converter."""

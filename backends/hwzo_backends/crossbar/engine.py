@@ -120,7 +120,14 @@ class Engine:
         return nodes
 
     def losses(
-        self, batch: Batch, realised: Realised, probes: Probes, events: NDArray[np.int64], spec: ParameterSpec
+        self,
+        batch: Batch,
+        realised: Realised,
+        probes: Probes,
+        events: NDArray[np.int64],
+        spec: ParameterSpec,
+        *,
+        sigma: float = 0.0,
     ) -> Array:
         """Mean loss (K,) of evaluations that share one realisation, each displaced by an overlay of its own.
 
@@ -130,6 +137,7 @@ class Engine:
             probes: the displacements, in weight units.
             events: (K,) numbers of the evaluations.
             spec: the parameters that directions are drawn for.
+            sigma: sd of each weight's own noise, constant in an evaluation and new in the next, see `with_own_noise`.
         """
         per_probe = 3 * realised.weights.size + 3 * len(batch) * sum(self.network.layers)
         step = max(1, CHUNK // per_probe)
@@ -137,14 +145,29 @@ class Engine:
         for start in range(0, len(probes), step):
             part = probes.part(start, min(start + step, len(probes)))
             stop = start + len(part)
-            nodes = self.forward(batch.inputs, displaced(realised, part, spec, self.scales), events[start:stop])
+            own = self.with_own_noise(realised, sigma, events[start:stop], spec.size)
+            nodes = self.forward(batch.inputs, displaced(own, part, spec, self.scales), events[start:stop])
             losses[start:stop] = sample_losses(nodes[-1], batch.targets, batch.loss).mean(axis=-1)
         return losses
 
+    def with_own_noise(self, realised: Realised, sigma: float, events: NDArray[np.int64], n: int) -> Realised:
+        """``realised`` of one row with sigma times standard normals, of stream ``PARAMETERS``, added for each event.
+
+        Those are added to the n weights of the most significant slice. Returns (K, ...), or one row without sigma.
+        """
+        if not sigma:
+            return realised
+        weights = np.repeat(realised.weights, len(events), axis=0)
+        for row, event in zip(weights, events, strict=True):
+            own = self.noise.at(Stream.PARAMETERS, int(event)).standard_normal(n)
+            own *= sigma / self.scales[0]
+            row[:n] += own
+        return replace(realised, weights=weights)
+
 
 def displaced(realised: Realised, probes: Probes, spec: ParameterSpec, scales: Sequence[float] = (1.0,)) -> Realised:
-    """``realised`` of one row with the probes' displacements on top, (K, ...); on the most significant slice."""
-    weights = np.repeat(realised.weights, len(probes), axis=0)
+    """``realised`` (K or 1 rows) with the probes' displacements on top, (K, ...); on the most significant slice."""
+    weights = np.repeat(realised.weights, len(probes) // len(realised.weights), axis=0)
     where = probes.scales != 0
     if where.any():
         rows = directions(probes.law, spec, key=probes.key, step=probes.step, counters=probes.counters)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.parameters import Array
-from hwzo_backends.crossbar.noise import CounterNoise, Stream
+from hwzo_backends.crossbar.noise import NoiseSource, Stream
 
 Float32Array = NDArray[np.float32]
 
@@ -34,7 +34,7 @@ class FlickerBands:
         noise: where the draws come from.
     """
 
-    def __init__(self, n: int, t_read: float, t0: float, noise: CounterNoise) -> None:
+    def __init__(self, n: int, t_read: float, t0: float, noise: NoiseSource) -> None:
         lowest = 4.0 * math.exp(float(np.euler_gamma)) * t_read * math.sqrt(10.0)
         self.tau: Array = np.array([lowest * 10.0**b for b in range(math.ceil(math.log10(LONGEST / lowest)))])
         self.values: Float32Array = np.zeros((len(self.tau), n), dtype=np.float32)
@@ -98,7 +98,7 @@ class Telegraph:
         noise: where the draws come from.
     """
 
-    def __init__(self, n_cells: int, amplitude: float, fraction: float, tau: float, noise: CounterNoise) -> None:
+    def __init__(self, n_cells: int, amplitude: float, fraction: float, tau: float, noise: NoiseSource) -> None:
         generator = noise.at(Stream.TELEGRAPH_START, 0)
         self.cells = np.flatnonzero(generator.random(n_cells) < fraction)
         self.signs: Array = np.where(generator.random(len(self.cells)) < 0.5, -1.0, 1.0)
