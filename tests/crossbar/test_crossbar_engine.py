@@ -76,8 +76,8 @@ def test_equal_to_the_twin_with_noise_off(activation, tile, tile_rows):
 @pytest.mark.parametrize("preset", ["pcm", "reram-wan"])
 def test_without_noise_and_with_ideal_converters_it_is_the_network(preset, engine, rounding):
     extra = "&read_noise=0" if preset == "reram-wan" else "&drift=off&flicker=0"
-    url = f"crossbar:{preset}?layers=30-20-5&programming=0&node_noise=0&adc_bits=0&dac_bits=0&tile=8{extra}&engine={engine}"
-    device = connect(url)
+    url = f"crossbar:{preset}?layers=30-20-5&programming=0&node_noise=0&adc_bits=0&dac_bits=0&tile=8{extra}"
+    device = connect(f"{url}&engine={engine}")
     rng = np.random.default_rng(8)
     theta = rng.uniform(-1, 1, device.parameters.size)
     inputs = rng.uniform(-1, 1, (12, 30))

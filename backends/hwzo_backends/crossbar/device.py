@@ -265,10 +265,10 @@ class CrossbarDevice:
         if repeats < 1:
             raise ConfigError(f"repeats={repeats}: should be at least 1", key="repeats")
         self._latch()
-        if self._latched is None:
-            realised, event, _ = self._chip.realise(self._read_cost.device_seconds, sensed=True)
-            self._latched = self._own(realised, np.array([event])).weights[0]
         latched = self._latched
+        if latched is None:
+            realised, event, _ = self._chip.realise(self._read_cost.device_seconds, sensed=True)
+            latched = self._latched = self._own(realised, np.array([event])).weights[0]
         return np.stack([self._read_back(latched) for _ in range(repeats)])
 
     def _latch(self) -> None:

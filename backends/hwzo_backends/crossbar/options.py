@@ -210,9 +210,8 @@ def _check(preset: Preset, options: Options) -> None:
     for key, has in laws.items():
         if getattr(options, key) and not has:
             raise refuse(key, f"preset {preset.name} has no such law; leave it out")
-    if preset.pulses is not None:
-        if options.d2d:
-            raise refuse("d2d", f"devices of preset {preset.name} differ as published; scale that by pulse_spread")
+    if preset.pulses is not None and options.d2d:
+        raise refuse("d2d", f"devices of preset {preset.name} differ as published; scale that by pulse_spread")
     if options.slices > 1 and options.slices * options.slice_bits > 24:
         raise refuse("slices", f"{options.slices} slices of {options.slice_bits} bits; at most 24 bits in all")
     n = sum((stage.rows + 1) * stage.columns for stage in options.network.stages) * options.slices
