@@ -497,6 +497,16 @@ COMMANDS = (
 )
 """Every command. HELLO stands outside the window."""
 
+_BY_REQUEST = {command.request: command for command in COMMANDS}
+BY_OP = {command.op: command for command in COMMANDS}
+"""The rows of the table, by op."""
+
+
+def command_of(request: type[Request[Any]]) -> Command:
+    """The row of the table that a request belongs to."""
+    return _BY_REQUEST[request]
+
+
 EVENTS: dict[int, type[Message]] = {0x01: Booted, 0x02: MadeSafe}
 """What a board may say unasked, by op; a board that never does is a good board too."""
 

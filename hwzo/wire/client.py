@@ -1,0 +1,329 @@
+"""The host's side of HZ1: sessions, a window of commands in flight, every command run exactly once.
+
+The link may send a frame again; nothing here ever sends a command again, because a new measurement is new noise.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from hwzo.errors import ConfigError, DeviceTimeoutError
+from hwzo.wire.errors import CommandError, DeviceResetError, FirmwareMismatchError, MalformedError, SessionLostError
+from hwzo.wire.frames import REQUEST_OVERHEAD, Frame, Splitter, burst, request_block
+from hwzo.wire.messages import pack, unpack
+from hwzo.wire.schema import (
+    ANY_FIELD,
+    EVENTS,
+    PROTOCOL,
+    Booted,
+    Describe,
+    DescribeReply,
+    FrameType,
+    Hello,
+    HelloReply,
+    Kind,
+    Message,
+    Nak,
+    NoSession,
+    OutOfRange,
+    Request,
+    Status,
+    command_of,
+    schema_hash,
+)
+from hwzo.wire.statistics import LinkStatistics
+from hwzo.wire.timer import RetransmissionTimer
+from hwzo.wire.transport import Transport
+
+R = TypeVar("R", bound=Message)
+
+HELLO = command_of(Hello).op
+HELLO_INTERVAL_S = 0.2
+"""How often a board is greeted until it answers: the first greeting is often lost while it boots."""
+
+
+class _Flight:
+    """A command in flight."""
+
+    __slots__ = ("answer", "block", "op", "request", "resent", "sent_at")
+
+    def __init__(self, request: Request[Any], op: int, block: bytes, sent_at: float) -> None:
+        self.request = request
+        self.op = op
+        self.block = block
+        self.sent_at = sent_at
+        self.resent = False
+        self.answer: Frame | None = None
+
+
+class Client:
+    """A session with a board.
+
+    Args:
+        transport: the line to it.
+        timeout_s: how long a command may go without an answer before the board counts as silent, seconds.
+        clock: seconds, going forward.
+        nonces: a 32-bit number that wasn't there before.
+
+    Call `connect` first, and again after a `DeviceResetError`. One thread may use it.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        timeout_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        nonces: Callable[[], int] = lambda: int.from_bytes(os.urandom(4), "little"),
+    ) -> None:
+        if not timeout_s > 0:
+            raise ConfigError(f"timeout_s={timeout_s} must be above 0 seconds", key="timeout_s")
+        self.statistics = LinkStatistics()
+        self.hello: HelloReply
+        """What the board said when the session was opened."""
+        self.description: DescribeReply
+        """What the device is."""
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._nonces = nonces
+        self._splitter = Splitter()
+        self._connected = False
+        self._asked = False  # a caller of requests() is still taking its answers
+        self._session = 0
+        self._flights: deque[_Flight] = deque()
+        self._base = 0  # seq of the oldest command in flight
+        self._bytes = 0  # in flight
+        self._fetches = 0  # in flight
+        self._receive_buffer = 0
+        self._timer = RetransmissionTimer()
+
+    @property
+    def where(self) -> str:
+        """What the board is connected by, for messages."""
+        return self._transport.description
+
+    def connect(self, timeout_s: float = 5.0) -> HelloReply:
+        """Open a new session and learn what the device is; what was in flight is forgotten.
+
+        Raises:
+            DeviceTimeoutError: nobody answered in ``timeout_s`` seconds.
+            FirmwareMismatchError: the board's firmware was built from another schema.
+        """
+        self._disconnect()
+        nonce = self._nonces()
+        data = burst([request_block(0, 0, HELLO, pack(Hello(nonce, PROTOCOL, schema_hash())))])
+        before, deadline = replace(self.statistics), self._clock() + timeout_s
+        hello = None
+        while hello is None:
+            now = self._clock()
+            if now >= deadline:
+                seen = self.statistics - before
+                raise DeviceTimeoutError(f"{self.where}: no board answered in {timeout_s:g} s, {seen.silence()}")
+            self._send(data, 1)
+            hello = self._greeted(nonce, min(now + HELLO_INTERVAL_S, deadline))
+        if hello.protocol != PROTOCOL or hello.schema != schema_hash():
+            raise FirmwareMismatchError(self.where, hello)
+        self.hello = hello
+        self._session, self._base = hello.session, hello.next_seq
+        self._receive_buffer = 0  # until the board says more, one frame at a time
+        self._timer = RetransmissionTimer()
+        self._connected = True
+        self.description = self.request(Describe())
+        self._receive_buffer = self.description.receive_buffer
+        return hello
+
+    def request(self, message: Request[R]) -> R:
+        """The board's answer to one command; see `requests`."""
+        return next(self.requests((message,)))
+
+    def requests(self, messages: Iterable[Request[R]]) -> Iterator[R]:
+        """The board's answers, in order, with as many commands in flight as its window allows.
+
+        Commands are taken from ``messages`` ahead of the answers. A command that changes the device waits until every
+        fetch before it is answered, because a fetch that is asked for again is run again.
+
+        Raises:
+            CommandError: the board refused a command; those that were in flight behind it have been answered too.
+            ConfigError: a command can't be packed, or is larger than the board takes.
+            DeviceTimeoutError: no answer in time.
+            DeviceResetError: the board started anew; what was in flight may have run, or not.
+            SessionLostError: another host took the board.
+            DeviceError: the line is gone.
+        """
+        if not self._connected:
+            raise RuntimeError(f"{self.where}: no session; call connect() first, and after a reset")
+        if self._asked:
+            raise RuntimeError(f"{self.where}: take all answers of one requests(), or close it, before the next")
+        self._asked = True
+        try:
+            while self._flights:  # of someone who didn't want the answers
+                self._completed()
+            yield from self._pipelined(iter(messages))
+        finally:
+            self._asked = False
+
+    def close(self) -> None:
+        """Let go of the line; closing twice is fine."""
+        self._disconnect()
+        self._transport.close()
+
+    def _pipelined(self, source: Iterator[Request[R]]) -> Iterator[R]:
+        waiting: Request[R] | None = next(source, None)
+        done: list[_Flight] = []
+        while waiting is not None or self._flights or done:
+            blocks: list[bytes] = []
+            try:
+                while waiting is not None and self._admitted(waiting, blocks):
+                    waiting = next(source, None)
+            finally:  # what has a seq must go out, even if the next one can't be packed
+                if blocks:
+                    self._send(burst(blocks), len(blocks))
+            for flight in done:  # only now, so that the board works while the caller does
+                yield self._reply(flight)
+            done = self._completed() if self._flights else []
+
+    def _admitted(self, request: Request[Any], blocks: list[bytes]) -> bool:
+        """Put a command in flight and its frame into ``blocks``, unless it has to wait for answers."""
+        command = command_of(type(request))
+        flights = self._flights
+        if len(flights) >= self.hello.window or (self._fetches and command.kind is Kind.CACHED):
+            return False
+        payload = pack(request)
+        if len(payload) > self.hello.max_payload:
+            raise ConfigError(
+                f"{self.where}: {command.name} of {len(payload)} bytes; the board takes {self.hello.max_payload}; send "
+                "it in smaller chunks"
+            )
+        if flights and self._bytes + len(payload) + REQUEST_OVERHEAD > self._receive_buffer:
+            return False
+        block = request_block(self._session, (self._base + len(flights)) & 0xFFFF, command.op, payload)
+        flights.append(_Flight(request, command.op, block, self._clock()))
+        blocks.append(block)
+        self._bytes += len(block) + 2
+        self._fetches += command.kind is Kind.FETCH
+        return True
+
+    def _completed(self) -> list[_Flight]:
+        """The commands answered next, oldest first; waits for at least one."""
+        flights = self._flights
+        now = self._clock()
+        deadline, resend_at = now + self._timeout_s, now + self._timer.wait_s
+        while True:
+            self._take(self._frames(resend_at - now))
+            done: list[_Flight] = []
+            while flights and flights[0].answer is not None:
+                flight = flights.popleft()
+                done.append(flight)
+                self._bytes -= len(flight.block) + 2
+                self._fetches -= command_of(type(flight.request)).kind is Kind.FETCH
+            if done:
+                self._base = (self._base + len(done)) & 0xFFFF
+                self.statistics.commands += len(done)
+                if not done[-1].resent:
+                    self._timer.saw(self._clock() - done[-1].sent_at)
+                return done
+            now = self._clock()
+            if now >= deadline:
+                self._disconnect()
+                raise DeviceTimeoutError(f"{self.where}: the board hasn't answered for {self._timeout_s:g} s")
+            if now >= resend_at:
+                self.statistics.timeouts += 1
+                self._resend([flight for flight in flights if flight.answer is None])
+                self._timer.expired()
+                resend_at = now + self._timer.wait_s
+
+    def _take(self, frames: list[Frame]) -> None:
+        """Match frames with the commands in flight; send again what they show to be lost."""
+        flights = self._flights
+        missed = False
+        last = -1  # index of the youngest command answered
+        for frame in frames:
+            index = (frame.seq - self._base) & 0xFFFF
+            if frame.type == FrameType.NAK and frame.session == self._session:
+                self.statistics.naks += 1
+                missed |= (unpack(Nak, frame.payload).expected - self._base) & 0xFFFF <= len(flights)
+            elif frame.type == FrameType.EVENT:
+                if EVENTS.get(frame.op) is Booted:
+                    self._check_boot(unpack(Booted, frame.payload).boot_id)
+            elif (
+                frame.type == FrameType.REPLY
+                and frame.session == self._session
+                and index < len(flights)
+                and frame.op == flights[index].op
+                and flights[index].answer is None
+            ):
+                if frame.status == Status.E_NOSESS:
+                    self._check_boot(unpack(NoSession, frame.payload).boot_id)
+                    self._disconnect()
+                    raise SessionLostError(self.where)
+                flights[index].answer = frame
+                last = max(last, index)
+            else:
+                self.statistics.stray += 1
+        if missed:
+            self._resend([flight for flight in flights if flight.answer is None])
+        elif last > 0:  # the line keeps its order: an answer that came behind the next one's won't come any more
+            lost = [f for f, _ in zip(flights, range(last), strict=False) if f.answer is None and not f.resent]
+            if lost:
+                self._resend(lost)
+
+    def _resend(self, flights: list[_Flight]) -> None:
+        for flight in flights:
+            flight.resent = True
+        self.statistics.resent += len(flights)
+        if flights:
+            self._send(burst([flight.block for flight in flights]), len(flights))
+
+    def _reply(self, flight: _Flight) -> Any:  # noqa: ANN401  (what the request is answered by)
+        frame = flight.answer
+        assert frame is not None
+        if frame.status == Status.OK:
+            try:
+                return unpack(command_of(type(flight.request)).reply, frame.payload)
+            except MalformedError as error:
+                raise MalformedError(f"{self.where}: {error}") from error
+        named = frame.status == Status.E_RANGE and frame.payload
+        field = unpack(OutOfRange, frame.payload).field if named else ANY_FIELD
+        while self._flights:  # so that the session can go on
+            self._completed()
+        raise CommandError(self.where, flight.request, frame.status, field)
+
+    def _check_boot(self, boot_id: int) -> None:
+        if boot_id != self.hello.boot_id:
+            self._disconnect()
+            raise DeviceResetError(self.where, boot_id)
+
+    def _disconnect(self) -> None:
+        self._connected = False
+        self._flights.clear()
+        self._bytes = self._fetches = 0
+
+    def _greeted(self, nonce: int, until: float) -> HelloReply | None:
+        while (now := self._clock()) < until:
+            for frame in self._frames(until - now):
+                if frame.type == FrameType.REPLY and frame.op == HELLO:
+                    hello = unpack(HelloReply, frame.payload)
+                    if hello.nonce == nonce:
+                        return hello
+                self.statistics.stray += 1
+        return None
+
+    def _frames(self, timeout_s: float) -> list[Frame]:
+        data = self._transport.read(timeout_s)
+        if not data:
+            return []
+        self.statistics.bytes_received += len(data)
+        frames = self._splitter.feed(data)
+        self.statistics.dropped = self._splitter.dropped
+        return frames
+
+    def _send(self, data: bytes, frames: int) -> None:
+        self.statistics.bytes_sent += len(data)
+        self.statistics.frames += frames
+        self._transport.write(data)
