@@ -29,9 +29,8 @@ from hwzo_backends.crossbar.fast.population import (
     Population,
     Samples,
     Shared,
-    drive,
     evaluate,
-    share,
+    prepare,
 )
 from hwzo_backends.crossbar.fast.products import WIDTH
 from hwzo_backends.crossbar.fast.random import LANES
@@ -39,6 +38,7 @@ from hwzo_backends.crossbar.noise import Stream
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _NONE: Floats = np.empty(0, dtype=np.float32)
+_NOTHING: Floats = np.empty((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,11 @@ class FastEngine(Engine):
         additive = _NONE if realised.variances is None else variances
         cells = Cells(weights, additive, F(realised.relative), realised.exact, F(sigma))
         samples = self._samples(batch)
-        shape = (0, 0, 0)
-        if not sigma and (probes.law == "rank1-sign" or not probes.scales.any()):
-            shape = (len(self.layers[0].rows), self.layers[0].n_outputs, samples.x.shape[1])
+        lean = not sigma and (probes.law == "rank1-sign" or not probes.scales.any())
+        tiles = self.layers[0]
+        shape = (len(tiles.rows), tiles.n_outputs, samples.x.shape[1]) if lean else (0, 0, 0)
         shared = Shared(np.empty(shape, np.float32), np.empty(shape, np.float32))
-        if shared.means.size:
-            share(cells, self._layout, self._periphery, samples.x, shared)
+        prepare(_plain(batch.inputs, np.float64), cells, self._layout, self._periphery, samples.x, shared)
         population = Population(
             LAW_CODES.get(probes.law, 0),
             np.uint64(probes.key),
@@ -158,21 +157,24 @@ class FastEngine(Engine):
     def _has_kernel(self, realised: Realised, probes: Probes) -> bool:
         """Whether one kernel does the whole evaluation: a dense network of linear cells, and signs as directions."""
         return (
-            all(isinstance(stage, Dense) for stage in self.network.stages)
-            and self._periphery.activation >= 0
-            and self.scales == (1.0,)
+            self._is_dense
             and len(realised.weights) == 1
             and realised.second is None
             and realised.third is None
             and (probes.law in LAW_CODES or not probes.scales.any())
         )
 
+    @cached_property
+    def _is_dense(self) -> bool:
+        dense = all(isinstance(stage, Dense) for stage in self.network.stages)
+        return dense and self._periphery.activation >= 0 and self.scales == (1.0,)
+
     def _samples(self, batch: Batch) -> Samples:
+        """The batch, but for its inputs, which `prepare` fills in."""
         count = len(batch)
         x = np.empty((batch.inputs.shape[1] + 1, -(-count // WIDTH) * WIDTH), dtype=np.float32)
-        drive(_plain(batch.inputs, np.float64), self._periphery.dac_levels, x)
         if batch.loss == "cross-entropy":
-            classes, values = batch.targets.astype(np.int64), _NONE.reshape(0, 0)
+            classes, values = _plain(batch.targets, np.int64), _NOTHING
         else:
             classes, values = np.empty(0, np.int64), _floats(np.transpose(batch.targets))
         return Samples(x, count, LOSS_CODES[batch.loss], classes, values)
@@ -244,7 +246,7 @@ class _FastColumns:
             engine._split(len(sums), part)  # pyright: ignore[reportPrivateUsage]
         return sums.reshape(len(sums), n_samples, n_reads, n_out)
 
-    def _block(self, flat: Any, index: int) -> Floats:
+    def _block(self, flat: Any, index: int) -> Floats:  # noqa: ANN401
         """The layer's block of one bit slice, (K or 1, rows, columns); empty for none."""
         if flat is None:
             return _NONE.reshape(0, 0, 0)
@@ -259,4 +261,6 @@ def _floats(array: NDArray[Any]) -> Floats:
 
 def _plain(array: NDArray[Any], dtype: type[_Scalar]) -> NDArray[_Scalar]:
     """``array`` as kernels were compiled for: other types, orders or read-only ones would be compiled anew."""
-    return np.require(array, dtype=dtype, requirements=["C", "W"])
+    if array.dtype == dtype and array.flags.carray:
+        return array
+    return np.array(array, dtype=dtype, order="C")

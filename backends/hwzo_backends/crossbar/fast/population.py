@@ -104,7 +104,7 @@ class Shared(NamedTuple):
 
 
 @compiled
-def drive(inputs: Array, levels: Number, x: Floats) -> None:
+def _drive(inputs: Array, levels: Number, x: Floats) -> None:
     """Inputs (n, rows) through the row converters into x (rows + 1, batch); the last row 1, the padding 0."""
     lsb = F(1.0) / levels if levels > F(0.0) else F(1.0)
     x[:] = F(0.0)
@@ -129,8 +129,7 @@ def _spread(weights: Floats, additive: Floats, relative: Number, out: Floats) ->
 
 
 @compiled
-def share(cells: Cells, layout: Layout, periphery: Periphery, x: Floats, shared: Shared) -> None:
-    """Fill ``shared``."""
+def _share(cells: Cells, layout: Layout, periphery: Periphery, x: Floats, shared: Shared) -> None:
     n_tiles, n_out, padded = shared.means.shape
     squares = np.empty(x.shape, dtype=np.float32)
     square(x, squares)
@@ -149,6 +148,14 @@ def share(cells: Cells, layout: Layout, periphery: Periphery, x: Floats, shared:
                 _spread(weights, cells.additive[at : at + size], cells.relative, variances[:size])
                 add_product(variances[:size].reshape((rows, n_out)), squares, row, shared.sds[tile])
         take_roots(shared.sds[tile].reshape(n_out * padded), periphery.node_variance / F(n_tiles))
+
+
+@compiled
+def prepare(inputs: Array, cells: Cells, layout: Layout, periphery: Periphery, x: Floats, shared: Shared) -> None:
+    """Fill ``x`` as of `Samples` from inputs (n, rows) float64, and ``shared`` if it isn't empty."""
+    _drive(inputs, periphery.dac_levels, x)
+    if shared.means.size > 0:
+        _share(cells, layout, periphery, x, shared)
 
 
 @compiled
