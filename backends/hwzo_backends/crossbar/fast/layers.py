@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hwzo.parameters import Array
 from hwzo_backends.crossbar.fast.columns import converted, read_columns, take_roots
@@ -13,6 +16,7 @@ from hwzo_backends.crossbar.noise import Stream
 
 STRIP = 256
 """Vectors that are read in one go: what they need then stays in the second cache."""
+_Scalar = TypeVar("_Scalar", np.float32, np.float64)
 _NODES = U(Stream.NODES)
 
 
@@ -21,6 +25,12 @@ def seed_nodes(seed: Number, events: Integers, lanes: Words) -> None:
     """Fill lanes (K, 4 LANES) with the first state of each event's column noise."""
     for k in range(events.size):
         seed_lanes(seed, _NODES, events[k], lanes[k])
+
+
+@compiled
+def _row(array: NDArray[_Scalar], k: int) -> NDArray[_Scalar]:
+    """Evaluation k's row of (K or 1, ...)."""
+    return array[k if array.shape[0] > 1 else 0]
 
 
 @compiled
@@ -82,26 +92,25 @@ def read_layer(
     total = np.empty((n_out, width), dtype=np.float32)
     nothing = np.zeros(max(n_out, width), dtype=np.float32)
     for k in range(k0, k1):
-        own = k if weights.shape[0] > 1 else 0
         for first in range(0, n_vectors, width):
-            _drive(signal[k if signal.shape[0] > 1 else 0], first, dac_levels, x)
+            _drive(_row(signal, k), first, dac_levels, x)
             for i in range(n_rows):
                 for b in range(width):
                     squares[i, b] = x[i, b] * x[i, b]
                     cubes[i, b] = squares[i, b] * x[i, b]
             for tile in range(n_tiles):
                 start, stop = edges[tile], edges[tile + 1]
-                product(weights[own], x, start, stop, mean)
+                product(_row(weights, k), x, start, stop, mean)
                 if bent:
-                    product(second[own], squares, start, stop, part)
+                    product(_row(second, k), squares, start, stop, part)
                     mean[:] = mean + part
                 if cubic:
-                    product(third[own], cubes, start, stop, part)
+                    product(_row(third, k), cubes, start, stop, part)
                     mean[:] = mean + part
                 if noisy:
                     fill_normals(lanes[k], flat_normals)
                 if white:
-                    product(variances[own], squares, start, stop, sd)
+                    product(_row(variances, k), squares, start, stop, sd)
                     take_roots(flat_sd, node_variance / F(n_tiles))
                 else:
                     sd[:] = np.sqrt(node_variance / F(n_tiles))
