@@ -215,7 +215,7 @@ class Client:
         now = self._clock()
         deadline, resend_at = now + self._timeout_s, now + self._timer.wait_s
         while True:
-            self._take(self._frames(resend_at - now))
+            self._take(self._frames(min(resend_at, deadline) - now))
             done: list[_Flight] = []
             while flights and flights[0].answer is not None:
                 flight = flights.popleft()
