@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,31 +53,35 @@ class _Announcement(event.Listener):
 event.register("numba:compile", _Announcement())
 
 
-def _folder() -> Path:
+def _folder() -> str | None:
     """Where compiled kernels are kept: with the user, so that a read-only installation works, or where they say.
 
     numba looks at the file of a kernel alone to see whether it has changed; what it calls may stand in another one, so
-    the folder is named after all of them.
+    the folder is named after all of them. None if nothing can be kept there.
     """
     sources = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
-    chosen = config.CACHE_DIR
-    base = Path(chosen) if chosen else user_cache_path("hwzo") / "numba"
-    return base / f"hwzo-{sources.hexdigest()[:16]}"
+    base = Path(config.CACHE_DIR) if config.CACHE_DIR else user_cache_path("hwzo") / "numba"
+    folder = base / f"hwzo-{sources.hexdigest()[:16]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder) if os.access(folder, os.W_OK) else None
 
 
-_FOLDER = str(_folder())
+_FOLDER = _folder()
 
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """``function`` as a kernel: compiled at its first call by a user, then read from disk."""
     options: Any = {"fastmath": FAST_MATH, "nogil": True, "error_model": "numpy"}
+    if _FOLDER is None:  # compiled anew in each process
+        return numba.njit(function, **options)
     theirs = config.CACHE_DIR
-    config.CACHE_DIR = _FOLDER
+    config.CACHE_DIR = _FOLDER  # numba looks at it now
     try:
         return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # nowhere to write: compiled anew in each process
-        return numba.njit(function, **options)
     finally:
         config.CACHE_DIR = theirs
