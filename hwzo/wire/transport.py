@@ -154,19 +154,20 @@ class SocketTransport(_Descriptor):
     """A TCP connection, as to an emulated board, or to a serial port on another machine.
 
     Raises:
+        ConfigError: no such number of a port.
         DeviceError: nobody listens there.
     """
 
     def __init__(self, host: str, port: int, timeout_s: float = 5.0) -> None:
         where = f"{host}:{port}"
+        if not 0 < port < 65536:
+            raise ConfigError(f"port={port} must be 1 to 65535", key="port")
         try:
             self._socket: socket.socket | None = socket.create_connection((host, port), timeout=timeout_s)
         except OSError as error:
             raise DeviceError(
                 f"{where}: no connection ({error}); is the board, or its server, running there?"
             ) from error
-        except OverflowError as error:
-            raise ConfigError(f"port={port} must be 1 to 65535", key="port") from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # 44 ms a round trip without
         self._socket.setblocking(False)
         super().__init__(self._socket.fileno(), where)
