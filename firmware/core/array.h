@@ -4,6 +4,8 @@
 
 #include "model.h"
 
+#define HZ_MAX_SD 4096
+
 struct hz_array {
     uint8_t code;  /* HZ_ARRAY_CODE_... */
     uint8_t reads; /* HZ_READS_... that it can give */
@@ -36,7 +38,8 @@ struct hz_array {
     /* Take every voltage off the array. */
     void (*safe)(void);
 
-    /* Set the noise of a simulated array, standard deviations in weight and node units; NULL on a real one. */
+    /* Set the noise of a simulated array, standard deviations in weight and node units, at most HZ_MAX_SD; NULL on a
+     * real one. */
     void (*noise)(const uint32_t seed[2], uint16_t read_sd, uint16_t programming_sd, uint16_t node_sd);
 };
 
@@ -46,7 +49,13 @@ extern const struct hz_array hz_array_sim;
 /* DACs behind SPI, and an ADC; see array_spi.h. */
 extern const struct hz_array hz_array_spi;
 
-/* The one in use; set by hz_start(). */
+/* The one in use; set by hz_start(). A build for one array only names it by -DHZ_ARRAY=hz_array_sim: then it takes no RAM,
+ * and calls of it are direct. */
+#ifdef HZ_ARRAY
+extern const struct hz_array HZ_ARRAY;
+static const struct hz_array *const hz_array = &HZ_ARRAY;
+#else
 extern const struct hz_array *hz_array;
+#endif
 
 #endif

@@ -7,55 +7,49 @@
 #include "hz1_messages.h"
 #include "philox.h"
 
-enum { PROGRAMMING = 16, READ = 17, NODE = 18, READING = 19 };
+/* Streams of noise, from Philox stream 16 on. */
+enum { PROGRAMMING, READ, NODE, READING, STREAMS, FIRST_STREAM = 16 };
 
 static struct {
     uint32_t seed[2];
     uint32_t evaluation; /* counts evaluations */
     uint32_t write;      /* counts writes: each programs the whole chip */
-    uint32_t read_gain, programming_gain, node_gain;
+    uint16_t gain[STREAMS];
 } chip;
+static uint16_t repeat; /* of the reading */
 
-/* Four draws of one block, kept until another one is asked for. */
-struct draws {
-    uint32_t words[4];
-    uint32_t block;
-    bool valid;
-};
-
-/* Draw n of a stream, in units of what `gain` was made for. */
-static int32_t draw(struct draws *draws, uint8_t stream, uint32_t when, uint16_t again, uint32_t n, uint32_t gain)
+/* Add draws n, n + 1, ... of a stream to values, and bound them. */
+static void add_noise(uint8_t stream, hz_index n, int16_t *values, uint16_t count)
 {
-    if (gain == 0) {
-        return 0;
+    const uint16_t gain = chip.gain[stream];
+    uint32_t words[4];
+    for (uint16_t left = gain == 0 ? 0 : count; left > 0; left--, n++, values++) {
+        if (left == count || (n & 3) == 0) {
+            words[0] = n >> 2;
+            words[1] = stream == PROGRAMMING ? chip.write : chip.evaluation;
+            words[2] = stream == READING ? repeat : 0;
+            words[3] = (uint32_t)FIRST_STREAM + stream;
+            hz_philox(words, chip.seed);
+        }
+        const uint32_t word = words[n & 3];
+        int16_t normal = (int16_t)((uint8_t)(word >> 16) + (uint8_t)(word >> 24) - 2303);
+        for (uint16_t half = (uint16_t)word; half != 0; half = (uint16_t)(half & (half - 1))) {
+            normal = (int16_t)(normal + 256); /* ones of the low half: binomial; the other bytes fill the gaps */
+        }
+        const int16_t bound = stream == PROGRAMMING || stream == READ ? hz_model.limit : INT16_MAX;
+        *values = hz_bounded(*values + (((int32_t)normal * gain + 4096) >> 13), (int16_t)-bound, bound);
     }
-    if (!draws->valid || draws->block != n >> 2) {
-        draws->block = n >> 2;
-        draws->valid = true;
-        draws->words[0] = draws->block;
-        draws->words[1] = when;
-        draws->words[2] = again;
-        draws->words[3] = stream;
-        hz_philox(draws->words, chip.seed);
-    }
-    const uint32_t word = draws->words[n & 3];
-    uint8_t ones = 0; /* of the low half: binomial; the two high bytes fill the gaps between its values */
-    for (uint16_t half = (uint16_t)word; half != 0; half = (uint16_t)(half & (half - 1))) {
-        ones++;
-    }
-    const int32_t normal = INT32_C(256) * ones + (uint8_t)(word >> 16) + (uint8_t)(word >> 24) - 2303;
-    return (normal * (int32_t)gain + 4096) >> 13;
 }
 
-/* What a weight is during the evaluation. */
-static int16_t realised(struct draws *programming, struct draws *read, uint8_t l, uint16_t i, uint16_t j)
+/* What the weights of a row are during the evaluation, from column j on. */
+static void realise(int16_t *values, uint16_t count, uint8_t l, uint16_t i, uint16_t j)
 {
-    const struct hz_layer *layer = &hz_model.layer[l];
-    const uint32_t parameter = layer->first + (uint32_t)i * layer->outputs + j;
-    int32_t weight = hz_model_displaced(l, i, j);
-    weight += draw(programming, PROGRAMMING, chip.write, 0, parameter, chip.programming_gain);
-    weight += draw(read, READ, chip.evaluation, 0, parameter, chip.read_gain);
-    return hz_bounded(weight, (int16_t)-hz_model.limit, hz_model.limit);
+    const hz_index first = hz_model_index(l, i, j);
+    for (uint16_t n = 0; n < count; n++) {
+        values[n] = hz_model_displaced(l, i, (uint16_t)(j + n));
+    }
+    add_noise(PROGRAMMING, first, values, count);
+    add_noise(READ, first, values, count);
 }
 
 static void sim_begin(void) { chip.write++; }
@@ -73,57 +67,46 @@ static void sim_layer(uint8_t l)
 {
     const struct hz_layer *layer = &hz_model.layer[l];
     const uint16_t outputs = layer->outputs;
-    struct draws one, other;
-    one.valid = false;
-    other.valid = false;
-    for (hz_index n = 0; n < (hz_index)hz_model.samples * outputs; n++) {
+    for (hz_index n = 0; n < hz_model.sums; n++) {
         hz_model.sum[n] = 0;
     }
     /* Row by row, so that each weight is realised once and serves all samples. */
     for (uint16_t i = 0; i <= layer->inputs; i++) {
-        for (uint16_t j = 0; j < outputs; j++) {
-            hz_model.line[j] = realised(&one, &other, l, i, j);
-        }
+        realise(hz_model.line, outputs, l, i, 0);
         int32_t *sum = hz_model.sum;
-        for (uint16_t s = 0; s < hz_model.samples; s++, sum += outputs) {
-            const int16_t drive = hz_model_drive(l, s, i);
-            if (drive != 0) {
-                for (uint16_t j = 0; j < outputs; j++) {
-                    sum[j] += (int32_t)drive * hz_model.line[j];
-                }
+        for (uint16_t s = 0; s < hz_model.samples; s++) {
+            const int8_t drive = hz_model_drive(l, s, i);
+            for (uint16_t j = 0; j < outputs; j++) {
+                *sum++ += (int32_t)drive * hz_model.line[j];
             }
         }
         hz_board->feed();
     }
-    one.valid = false;
     const int32_t *sum = hz_model.sum;
     for (uint16_t s = 0; s < hz_model.samples; s++) {
         for (uint16_t j = 0; j < outputs; j++) {
-            const uint32_t n = (uint32_t)s * hz_model.nodes + layer->node + j;
-            const int32_t noise = draw(&one, NODE, chip.evaluation, 0, n, chip.node_gain);
-            hz_model_keep(l, s, j, hz_model_scaled(l, *sum++) + noise);
+            hz_model_keep(l, s, j, hz_model_scaled(l, *sum++));
         }
+        const hz_index node = (hz_index)((hz_index)s * hz_model.nodes + layer->node);
+        add_noise(NODE, node, &hz_model.node[node], outputs);
         hz_board->feed();
     }
 }
 
-static int16_t sim_read(hz_index parameter, uint16_t repeat)
+static int16_t sim_read(hz_index parameter, uint16_t number)
 {
     const struct hz_place place = hz_model_place(parameter);
-    struct draws one, other;
-    one.valid = false;
-    other.valid = false;
-    const int16_t weight = realised(&one, &other, place.l, place.i, place.j);
-    one.valid = false;
-    /* A reading errs by a quarter of what the weight itself does. */
-    const int32_t error = draw(&one, READING, chip.evaluation, repeat, parameter, chip.read_gain >> 2);
-    return hz_bounded(weight + error, -INT16_MAX, INT16_MAX);
+    int16_t weight;
+    realise(&weight, 1, place.l, place.i, place.j);
+    repeat = number;
+    add_noise(READING, parameter, &weight, 1);
+    return weight;
 }
 
 static void sim_safe(void) {}
 
-/* 256 sd / (standard deviation of `normal` / 8192): see draw(). */
-static uint32_t gain(uint16_t sd) { return (sd * UINT32_C(4013) + 128) >> 8; }
+/* 8192 sd / (standard deviation of `normal`), which is 522.56. */
+static uint16_t gain(uint16_t sd) { return (uint16_t)((sd * UINT32_C(4013) + 128) >> 8); }
 
 static void sim_noise(const uint32_t seed[2], uint16_t read_sd, uint16_t programming_sd, uint16_t node_sd)
 {
@@ -131,9 +114,10 @@ static void sim_noise(const uint32_t seed[2], uint16_t read_sd, uint16_t program
     chip.seed[1] = seed[1];
     chip.evaluation = 0;
     chip.write = 0;
-    chip.read_gain = gain(read_sd);
-    chip.programming_gain = gain(programming_sd);
-    chip.node_gain = gain(node_sd);
+    chip.gain[PROGRAMMING] = gain(programming_sd);
+    chip.gain[READ] = gain(read_sd);
+    chip.gain[NODE] = gain(node_sd);
+    chip.gain[READING] = chip.gain[READ] >> 2; /* a reading errs by a quarter of what the weight itself does */
 }
 
 const struct hz_array hz_array_sim = {

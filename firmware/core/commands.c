@@ -37,7 +37,7 @@ void hz_make_safe(void)
     }
 }
 
-static uint8_t describe(uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t describe(uint16_t length, struct hz_answer *answer)
 {
     if (hz_describe_request_unpack(length) != HZ_STATUS_OK) {
         return HZ_STATUS_E_LEN;
@@ -73,7 +73,7 @@ static uint8_t describe(uint16_t length, struct hz_answer *answer)
     return HZ_STATUS_OK;
 }
 
-static uint8_t network(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t network(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_network_request request;
     if (hz_network_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
@@ -89,7 +89,7 @@ static uint8_t network(const uint8_t *payload, uint16_t length, struct hz_answer
     return judged(answer, field);
 }
 
-static uint8_t key(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t key(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_key_request request;
     if (hz_key_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
@@ -112,7 +112,7 @@ static uint8_t key(const uint8_t *payload, uint16_t length, struct hz_answer *an
     return HZ_STATUS_OK;
 }
 
-static uint8_t write(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t write(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_write_request request;
     if (hz_write_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
@@ -141,35 +141,34 @@ static uint8_t write(const uint8_t *payload, uint16_t length, struct hz_answer *
     return HZ_STATUS_OK;
 }
 
-/* The field at fault if offset and count don't lie within size, or don't fit into a reply. READ's are FETCH's. */
-static int16_t chunk(uint32_t offset, uint16_t count, uint32_t size)
-{
-    if (offset > size) {
-        return HZ_READ_FIELD_OFFSET;
-    }
-    return count > size - offset || count > HZ_MAX_PAYLOAD / 2 ? HZ_READ_FIELD_COUNT : HZ_FINE;
-}
-
-static uint8_t read(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+/* READ and FETCH: their requests have the same fields. */
+HZ_APART static uint8_t read(uint8_t op, const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_read_request request;
     if (hz_read_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
         return HZ_STATUS_E_LEN;
     }
-    if (hz_model.layers == 0) {
+    if (hz_model.layers == 0 || (op == HZ_OP_FETCH && hz_model.latch == HZ_LATCHED_NOTHING)) {
         return range(answer, HZ_ANY_FIELD);
     }
-    const int16_t field = chunk(request.offset, request.count, hz_model.parameters);
-    if (field == HZ_FINE) {
-        for (uint16_t n = 0; n < request.count; n++) {
-            hz_put_i16(answer->payload + 2 * n, hz_model.weight[request.offset + n]);
-        }
-        answer->length = (uint16_t)(2 * request.count);
+    const uint32_t size = op == HZ_OP_FETCH ? hz_model_latch_size() : hz_model.parameters;
+    if (request.offset > size) {
+        return range(answer, HZ_READ_FIELD_OFFSET);
     }
-    return judged(answer, field);
+    if (request.count > size - request.offset || request.count > HZ_MAX_PAYLOAD / 2) {
+        return range(answer, HZ_READ_FIELD_COUNT);
+    }
+    const hz_index offset = (hz_index)request.offset;
+    for (uint16_t n = 0; n < request.count; n++) {
+        const hz_index from = (hz_index)(offset + n);
+        hz_put_i16(answer->payload + 2 * n, op == HZ_OP_FETCH ? hz_model_latched(from) : hz_model.weight[from]);
+        hz_board->feed();
+    }
+    answer->length = (uint16_t)(2 * request.count);
+    return HZ_STATUS_OK;
 }
 
-static uint8_t latch(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t latch(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_latch_request request;
     if (hz_latch_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
@@ -191,27 +190,7 @@ static uint8_t latch(const uint8_t *payload, uint16_t length, struct hz_answer *
     return HZ_STATUS_OK;
 }
 
-static uint8_t fetch(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
-{
-    struct hz_fetch_request request;
-    if (hz_fetch_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
-        return HZ_STATUS_E_LEN;
-    }
-    if (hz_model.latch == HZ_LATCHED_NOTHING) {
-        return range(answer, HZ_ANY_FIELD);
-    }
-    const int16_t field = chunk(request.offset, request.count, hz_model_latch_size());
-    if (field == HZ_FINE) {
-        for (uint16_t n = 0; n < request.count; n++) {
-            hz_put_i16(answer->payload + 2 * n, hz_model_latched(request.offset + n));
-            hz_board->feed();
-        }
-        answer->length = (uint16_t)(2 * request.count);
-    }
-    return judged(answer, field);
-}
-
-static uint8_t batch(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t batch(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_batch_request request;
     if (hz_batch_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
@@ -226,7 +205,7 @@ static uint8_t batch(const uint8_t *payload, uint16_t length, struct hz_answer *
     return judged(answer, field);
 }
 
-static uint8_t sample(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t sample(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_sample_request request;
     if (hz_sample_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
@@ -341,7 +320,7 @@ static uint8_t hash(uint16_t length, struct hz_answer *answer)
     return HZ_STATUS_OK;
 }
 
-static uint8_t statistics(uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t statistics(uint16_t length, struct hz_answer *answer)
 {
     if (hz_statistics_request_unpack(length) != HZ_STATUS_OK) {
         return HZ_STATUS_E_LEN;
@@ -363,7 +342,7 @@ static uint8_t statistics(uint16_t length, struct hz_answer *answer)
     return HZ_STATUS_OK;
 }
 
-static uint8_t checkpoint(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t checkpoint(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_checkpoint_request request;
     if (hz_checkpoint_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
@@ -412,7 +391,7 @@ static uint8_t safe_timeout(const uint8_t *payload, uint16_t length)
     return HZ_STATUS_OK;
 }
 
-static uint8_t noise(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
+HZ_APART static uint8_t noise(const uint8_t *payload, uint16_t length, struct hz_answer *answer)
 {
     struct hz_noise_request request;
     if (hz_noise_request_unpack(payload, length, &request) != HZ_STATUS_OK) {
@@ -421,13 +400,13 @@ static uint8_t noise(const uint8_t *payload, uint16_t length, struct hz_answer *
     if (hz_array->noise == NULL) {
         return HZ_STATUS_E_OP;
     }
-    if (request.read_sd > INT16_MAX) {
+    if (request.read_sd > HZ_MAX_SD) {
         return range(answer, HZ_NOISE_FIELD_READ_SD);
     }
-    if (request.programming_sd > INT16_MAX) {
+    if (request.programming_sd > HZ_MAX_SD) {
         return range(answer, HZ_NOISE_FIELD_PROGRAMMING_SD);
     }
-    if (request.node_sd > INT16_MAX) {
+    if (request.node_sd > HZ_MAX_SD) {
         return range(answer, HZ_NOISE_FIELD_NODE_SD);
     }
     const uint32_t seed[2] = {(uint32_t)request.seed, (uint32_t)(request.seed >> 32)};
@@ -452,11 +431,10 @@ uint8_t hz_command(uint8_t op, const uint8_t *payload, uint16_t length, struct h
     case HZ_OP_WRITE:
         return write(payload, length, answer);
     case HZ_OP_READ:
-        return read(payload, length, answer);
+    case HZ_OP_FETCH:
+        return read(op, payload, length, answer);
     case HZ_OP_LATCH:
         return latch(payload, length, answer);
-    case HZ_OP_FETCH:
-        return fetch(payload, length, answer);
     case HZ_OP_BATCH:
         return batch(payload, length, answer);
     case HZ_OP_SAMPLE:

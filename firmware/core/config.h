@@ -21,6 +21,12 @@
 #define HZ_MAX_WIDTH 4096
 #endif
 
+/* Blocks of 128 signs of a direction that are kept: rank1-sign goes to and fro between two places, if it has more than
+ * 128 signs; 1 saves 18 bytes. */
+#ifndef HZ_DIRECTION_BLOCKS
+#define HZ_DIRECTION_BLOCKS 2
+#endif
+
 /* Requests that the host may have in flight, a power of 2; each costs a cached reply, 19 bytes. */
 #ifndef HZ_WINDOW
 #define HZ_WINDOW 8
@@ -35,5 +41,8 @@
 #ifndef HZ_NONVOLATILE_BYTES
 #define HZ_NONVOLATILE_BYTES 0
 #endif
+
+/* A function whose locals must not lie on the stack of who calls it while that does something else. */
+#define HZ_APART __attribute__((noinline))
 
 #endif

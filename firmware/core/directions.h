@@ -5,17 +5,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config.h"
+
 /* One block of 128 bits of a direction, kept until another one is asked for. */
 struct hz_bits {
+    uint32_t words[4];
     uint16_t block;
-    bool valid;
-    uint8_t bytes[16];
 };
 
 struct hz_direction {
     uint32_t t;
     uint16_t k;
-    struct hz_bits bits[2]; /* rank1-sign goes to and fro between two places of its stream */
+    struct hz_bits bits[HZ_DIRECTION_BLOCKS];
 };
 
 /* Direction k of step t, of the model's key and law. */

@@ -38,7 +38,9 @@ static struct {
 
 static struct hz_frame frame;
 const struct hz_board *hz_board;
+#ifndef HZ_ARRAY
 const struct hz_array *hz_array;
+#endif
 
 static void send(uint8_t type, uint8_t session, uint16_t seq, uint8_t op, uint16_t length)
 {
@@ -65,7 +67,7 @@ static void reply_kept(const struct reply *kept)
     reply(kept->op, kept->status, kept->length);
 }
 
-static void hello(uint16_t length)
+HZ_APART static void hello(uint16_t length)
 {
     struct hz_hello_request request;
     if (hz_hello_request_unpack(frame.bytes + HZ_REQUEST_HEADER, length, &request) != HZ_STATUS_OK) {
@@ -162,7 +164,11 @@ static void request(uint16_t length)
 void hz_start(const struct hz_board *board, const struct hz_array *array)
 {
     hz_board = board;
+#ifdef HZ_ARRAY
+    (void)array;
+#else
     hz_array = array;
+#endif
     frame.begun = false;
     host.open = false;
     host.session = (uint8_t)(board->boot_id * 37); /* unlikely to be the one that a host had before the start */

@@ -1,5 +1,6 @@
 #include "loss.h"
 
+#include "config.h"
 #include "hz1_messages.h"
 #include "table_loss.h"
 
@@ -59,7 +60,7 @@ static uint32_t squared_error(const int16_t *outputs, uint16_t count, const int8
     return (sum + count / 2) / count;
 }
 
-uint32_t hz_loss(uint8_t loss, const int16_t *outputs, uint16_t count, const int8_t *target)
+HZ_APART uint32_t hz_loss(uint8_t loss, const int16_t *outputs, uint16_t count, const int8_t *target)
 {
     return loss == HZ_LOSS_CODE_CROSS_ENTROPY ? cross_entropy(outputs, count, (uint8_t)*target)
                                                : squared_error(outputs, count, target);

@@ -32,14 +32,20 @@ static void clear(uint8_t *bytes, hz_index count)
     }
 }
 
-/* Bytes of a batch of that many samples, the class number or targets taking `marks` bytes a sample. */
-static uint32_t batch_bytes(uint16_t samples, uint32_t sample, uint32_t widest)
+/* What the network takes: weights, a reading of them if the array can't give it twice, a row of them. */
+static uint32_t network_bytes(uint32_t parameters, uint16_t widest)
 {
-    const uint32_t sums = samples * widest;
-    return samples * sample + 4 * (sums < HZ_SUMS ? HZ_SUMS : sums);
+    return aligned(2 * parameters) * (hz_array->repeatable ? 1 : 2) + aligned(2 * (uint32_t)widest);
 }
 
-int16_t hz_model_network(uint8_t activation, int16_t lower, int16_t upper, const uint8_t *widths, uint16_t count)
+/* What a batch takes: sums, nodes and rows. */
+static uint32_t batch_bytes(uint16_t samples, uint16_t widest, uint32_t nodes, uint32_t row)
+{
+    const uint32_t sums = (uint32_t)samples * widest;
+    return samples * (2 * nodes + row) + 4 * (sums < HZ_SUMS ? HZ_SUMS : sums);
+}
+
+HZ_APART int16_t hz_model_network(uint8_t activation, int16_t lower, int16_t upper, const uint8_t *widths, uint16_t count)
 {
     if (activation > HZ_ACTIVATION_CODE_RELU) {
         return HZ_NETWORK_FIELD_ACTIVATION;
@@ -64,11 +70,8 @@ int16_t hz_model_network(uint8_t activation, int16_t lower, int16_t upper, const
             deepest = inputs > deepest ? inputs : deepest;
         }
     }
-    /* Weights, a reading of them if the array can't give it twice, a row of them; then at least one sample. */
-    const uint32_t weights = aligned(2 * parameters);
-    const uint32_t used = weights + (hz_array->repeatable ? 0 : weights) + aligned(UINT32_C(2) * widest);
-    const uint32_t sample = 2 * nodes + hz_get_u16(widths) + 1;
-    if (used + batch_bytes(1, sample, widest) > HZ_POOL_BYTES) {
+    if (network_bytes(parameters, widest) + batch_bytes(1, widest, nodes, hz_get_u16(widths) + UINT32_C(1)) >
+        HZ_POOL_BYTES) {
         return HZ_NETWORK_FIELD_WIDTHS;
     }
     const int32_t limit = HZ_SUM_LIMIT / ((int32_t)HZ_INPUT_ONE * (deepest + INT32_C(1)));
@@ -81,70 +84,71 @@ int16_t hz_model_network(uint8_t activation, int16_t lower, int16_t upper, const
     }
 
     struct hz_layer *layer = hz_model.layer;
-    hz_index first = 0;
-    uint16_t node = 0;
-    uint32_t rank1 = 0;
-    for (uint16_t n = 1; n < count; n++, layer++) {
-        layer->inputs = hz_get_u16(widths + 2 * (n - 1));
-        layer->outputs = hz_get_u16(widths + 2 * n);
-        layer->first = first;
-        layer->node = node;
-        layer->rank1 = rank1;
-        first = (hz_index)(first + (layer->inputs + UINT32_C(1)) * layer->outputs);
-        node = (uint16_t)(node + layer->outputs);
-        rank1 += layer->inputs + UINT32_C(2) * layer->outputs;
+    struct hz_layer next = {0, 0, 0, 0, 0};
+    for (uint16_t n = 1; n < count; n++) {
+        next.inputs = hz_get_u16(widths + 2 * (n - 1));
+        next.outputs = hz_get_u16(widths + 2 * n);
+        *layer++ = next;
+        next.first = (hz_index)(next.first + (next.inputs + UINT32_C(1)) * next.outputs);
+        next.node = (uint16_t)(next.node + next.outputs);
+        next.rank1 = (hz_index)(next.rank1 + next.inputs + 2 * next.outputs);
     }
     hz_model.layers = (uint8_t)(count - 1);
     hz_model.activation = activation;
     hz_model.widest = widest;
-    hz_model.nodes = node;
-    hz_model.parameters = first;
+    hz_model.nodes = next.node;
+    hz_model.parameters = next.first;
     hz_model.lower = lower;
     hz_model.upper = upper;
     hz_model.limit = bound;
-    hz_model.used = (hz_index)used;
     hz_model.key[0] = 0;
     hz_model.key[1] = 0;
     hz_model.step = 0;
     hz_model.law = HZ_LAW_CODE_RADEMACHER;
     hz_model.keyed = false;
-    hz_model.scale = 0;
-    hz_model.samples = 0;
-    hz_model.latch = HZ_LATCHED_NOTHING;
-    hz_model.weight = (int16_t *)(void *)pool.bytes;
-    hz_model.read = hz_array->repeatable ? NULL : (int16_t *)(void *)(pool.bytes + weights);
-    hz_model.line = (int16_t *)(void *)(pool.bytes + used - aligned(UINT32_C(2) * widest));
-    hz_model.sum = (int32_t *)(void *)(pool.bytes + used);
-    hz_model.sums = HZ_SUMS;
-    clear(pool.bytes, HZ_POOL_BYTES);
+    hz_model_lay_out();
     hz_array->begin();
     return HZ_FINE;
 }
 
-static uint32_t row_bytes(uint8_t loss)
+void hz_model_lay_out(void)
 {
-    const uint32_t outputs = hz_model.layer[hz_model.layers - 1].outputs;
-    return hz_model.layer[0].inputs + (loss == HZ_LOSS_CODE_CROSS_ENTROPY ? 1 : outputs);
+    const uint32_t weights = aligned(2 * (uint32_t)hz_model.parameters);
+    hz_model.used = (hz_index)network_bytes(hz_model.parameters, hz_model.widest);
+    hz_model.weight = (int16_t *)(void *)pool.bytes;
+    hz_model.read = hz_array->repeatable ? NULL : (int16_t *)(void *)(pool.bytes + weights);
+    hz_model.line = (int16_t *)(void *)(pool.bytes + hz_model.used - aligned(2 * (uint32_t)hz_model.widest));
+    hz_model.sum = (int32_t *)(void *)(pool.bytes + hz_model.used);
+    hz_model.sums = HZ_SUMS;
+    hz_model.scale = 0;
+    hz_model.samples = 0;
+    hz_model.latch = HZ_LATCHED_NOTHING;
+    hz_direction_begin(&hz_model.probe, 0, 0);
+    clear(pool.bytes, HZ_POOL_BYTES);
+}
+
+static uint16_t row_bytes(uint8_t loss)
+{
+    const uint16_t outputs = hz_model.layer[hz_model.layers - 1].outputs;
+    return (uint16_t)(hz_model.layer[0].inputs + (loss == HZ_LOSS_CODE_CROSS_ENTROPY ? 1 : outputs));
+}
+
+static bool fits(uint16_t samples, uint8_t loss)
+{
+    return samples <= HZ_MAX_SAMPLES && batch_bytes(samples, hz_model.widest, hz_model.nodes, row_bytes(loss)) <=
+                                            HZ_POOL_BYTES - (uint32_t)hz_model.used;
 }
 
 uint16_t hz_model_fit(uint8_t loss)
 {
-    if (hz_model.layers == 0) {
-        return 0;
+    uint16_t samples = 0;
+    while (hz_model.layers > 0 && fits((uint16_t)(samples + 1), loss)) {
+        samples++;
     }
-    const uint32_t room = HZ_POOL_BYTES - hz_model.used;
-    const uint32_t sample = UINT32_C(2) * hz_model.nodes + row_bytes(loss);
-    const uint32_t widest = hz_model.widest;
-    uint32_t fit = room / (sample + 4 * widest);
-    if (fit * widest < HZ_SUMS) { /* so few that the least number of sums covers them */
-        const uint32_t covered = HZ_SUMS / widest;
-        fit = room < 4 * HZ_SUMS ? 0 : (room - 4 * HZ_SUMS) / sample;
-        fit = fit > covered ? covered : fit;
-    }
-    return fit > HZ_MAX_SAMPLES ? HZ_MAX_SAMPLES : (uint16_t)fit;
+    return samples;
 }
 
-int16_t hz_model_batch(uint16_t samples, uint8_t loss)
+HZ_APART int16_t hz_model_batch(uint16_t samples, uint8_t loss)
 {
     if (hz_model.layers == 0) {
         return HZ_ANY_FIELD;
@@ -153,14 +157,14 @@ int16_t hz_model_batch(uint16_t samples, uint8_t loss)
     if (loss > HZ_LOSS_CODE_SQUARED_ERROR || outputs > HZ_MAX_CLASSES) {
         return HZ_BATCH_FIELD_LOSS;
     }
-    if (samples < 1 || samples > hz_model_fit(loss)) {
+    if (samples < 1 || !fits(samples, loss)) {
         return HZ_BATCH_FIELD_SAMPLES;
     }
     const hz_index sums = (hz_index)samples * hz_model.widest;
     hz_model.sums = sums < HZ_SUMS ? HZ_SUMS : sums;
     hz_model.samples = samples;
     hz_model.loss = loss;
-    hz_model.row = (uint16_t)row_bytes(loss);
+    hz_model.row = row_bytes(loss);
     hz_model.node = (int16_t *)(void *)(hz_model.sum + hz_model.sums);
     hz_model.sample = (int8_t *)(hz_model.node + (hz_index)samples * hz_model.nodes);
     hz_model.latch = HZ_LATCHED_NOTHING;
@@ -216,13 +220,12 @@ int32_t hz_model_scaled(uint8_t l, int32_t sum)
 
 void hz_model_keep(uint8_t l, uint16_t s, uint16_t j, int32_t node)
 {
-    hz_model.node[(hz_index)s * hz_model.nodes + hz_model.layer[l].node + j] = hz_bounded(node, INT16_MIN, INT16_MAX);
+    hz_model.node[(hz_index)s * hz_model.nodes + hz_model.layer[l].node + j] = hz_bounded(node, -INT16_MAX, INT16_MAX);
 }
 
 int16_t hz_model_displaced(uint8_t l, uint16_t i, uint16_t j)
 {
-    const struct hz_layer *layer = &hz_model.layer[l];
-    const int16_t weight = hz_model.weight[layer->first + (hz_index)i * layer->outputs + j];
+    const int16_t weight = hz_model.weight[hz_model_index(l, i, j)];
     if (hz_model.scale == 0) {
         return weight;
     }
@@ -265,7 +268,7 @@ struct hz_place hz_model_place(hz_index parameter)
     return place;
 }
 
-void hz_model_update(const uint8_t *pairs, uint16_t count)
+HZ_APART void hz_model_update(const uint8_t *pairs, uint16_t count)
 {
     /* The sums of the last evaluation are no longer needed: they add up what a run of parameters moves by. */
     for (hz_index start = 0; start < hz_model.parameters; start = (hz_index)(start + hz_model.sums)) {
@@ -338,7 +341,7 @@ uint32_t hz_model_latch_size(void)
     }
 }
 
-int16_t hz_model_latched(uint32_t n)
+int16_t hz_model_latched(hz_index n)
 {
     if (hz_model.latch == HZ_LATCHED_WEIGHTS) {
         const hz_index parameter = (hz_index)(hz_model.latch_first + n);
@@ -348,7 +351,7 @@ int16_t hz_model_latched(uint32_t n)
         return hz_model.node[n];
     }
     const struct hz_layer *last = &hz_model.layer[hz_model.layers - 1];
-    return hz_model.node[n / last->outputs * hz_model.nodes + last->node + n % last->outputs];
+    return hz_model.node[(hz_index)(n / last->outputs) * hz_model.nodes + last->node + n % last->outputs];
 }
 
 uint32_t hz_model_hash(void)

@@ -12,8 +12,9 @@
 #include "config.h"
 #include "directions.h"
 
+/* Counts parameters, and bytes of the pool. */
 #if HZ_POOL_BYTES <= 65535
-typedef uint16_t hz_index; /* counts parameters, and bytes of the pool */
+typedef uint16_t hz_index;
 #else
 typedef uint32_t hz_index;
 #endif
@@ -29,13 +30,13 @@ struct hz_layer {
     uint16_t outputs;
     hz_index first; /* parameter, row by row; the bias is the last row */
     uint16_t node;  /* first node within a sample */
-    uint32_t rank1; /* first bit of a rank1-sign direction */
+    hz_index rank1; /* first bit of a rank1-sign direction */
 };
 
 enum hz_latched { HZ_LATCHED_NOTHING, HZ_LATCHED_OUTPUTS, HZ_LATCHED_NODES, HZ_LATCHED_WEIGHTS };
 
 struct hz_model {
-    /* The network. */
+    /* The network; up to `probe` all of it goes into a checkpoint. */
     struct hz_layer layer[HZ_MAX_LAYERS];
     uint8_t layers; /* 0: there is none */
     uint8_t activation;
@@ -112,13 +113,22 @@ void hz_model_written(hz_index first, hz_index count);
 void hz_model_latch(hz_index first, hz_index count, uint16_t repeat);
 
 /* Value n of the latch. */
-int16_t hz_model_latched(uint32_t n);
+int16_t hz_model_latched(hz_index n);
 
 /* Number of values in the latch. */
 uint32_t hz_model_latch_size(void);
 
 /* CRC-32 of the parameters as little-endian int16. */
 uint32_t hz_model_hash(void);
+
+/* Take the pool for the network: the arrays lie where they belong, all zeros; there is no batch. */
+void hz_model_lay_out(void);
+
+/* Number of parameter (i, j) of layer l. */
+static inline hz_index hz_model_index(uint8_t l, uint16_t i, uint16_t j)
+{
+    return (hz_index)(hz_model.layer[l].first + (hz_index)((hz_index)i * hz_model.layer[l].outputs) + j);
+}
 
 /* Row and column of a parameter, and its layer. */
 struct hz_place {
@@ -133,7 +143,7 @@ int8_t hz_model_drive(uint8_t l, uint16_t s, uint16_t i);
 /* Weight (i, j) of layer l displaced by the probe, inside the bounds. */
 int16_t hz_model_displaced(uint8_t l, uint16_t i, uint16_t j);
 
-/* Keep node j of layer l of sample s, saturated to int16. */
+/* Keep node j of layer l of sample s, saturated to +-32767. */
 void hz_model_keep(uint8_t l, uint16_t s, uint16_t j, int32_t node);
 
 /* Pre-activation, node units, from a column sum of layer l; not yet saturated. */
