@@ -560,7 +560,11 @@ def available(only: list[str]) -> list[str]:
 
 
 def time_case(label: str, n_probes: int, names: list[str], rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Evaluations a second of each engine, a number a round; engines take turns."""
+    """Evaluations a second of each engine, a number a round; engines take turns.
+
+    Seconds of the processor: those of the clock where one thread has a core to itself, and without the time that a busy
+    machine gave to others.
+    """
     model, counters = Model.random(label), np.arange(n_probes)
     calls: dict[str, tuple[Losses, int, int]] = {}
     for name in names:
@@ -568,19 +572,19 @@ def time_case(label: str, n_probes: int, names: list[str], rounds: int, seconds:
             continue
         losses = engine(name, model, None, n_probes)
         losses(counters)  # warm: compiled, allocated
-        start = time.perf_counter()
+        start = time.process_time()
         losses(counters)
-        took = time.perf_counter() - start
+        took = time.process_time() - start
         calls[name] = losses, max(1, round(seconds / took)), rounds if took < 0.5 else min(3, rounds)
     speeds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds):
         for name, (losses, repeats, turns) in calls.items():
             if turn >= turns:
                 continue
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(repeats):
                 losses(counters)
-            speeds[name].append(repeats * n_probes / (time.perf_counter() - start))
+            speeds[name].append(repeats * n_probes / (time.process_time() - start))
     return speeds
 
 
