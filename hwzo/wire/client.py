@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 from hwzo.errors import ConfigError, DeviceTimeoutError
 from hwzo.wire.errors import CommandError, DeviceResetError, FirmwareMismatchError, MalformedError, SessionLostError
-from hwzo.wire.frames import REQUEST_OVERHEAD, Frame, Splitter, burst, request_block
+from hwzo.wire.frames import Frame, Splitter, burst, request_block
 from hwzo.wire.messages import pack, unpack
 from hwzo.wire.schema import (
     ANY_FIELD,
     EVENTS,
     PROTOCOL,
     Booted,
+    Command,
     Describe,
     DescribeReply,
     FrameType,
@@ -47,16 +48,22 @@ HELLO_INTERVAL_S = 0.2
 """How often a board is greeted until it answers: the first greeting is often lost while it boots."""
 
 
+_REPLY, _NAK, _EVENT = FrameType.REPLY, FrameType.NAK, FrameType.EVENT
+_OK, _NO_SESSION = Status.OK, Status.E_NOSESS
+
+
 class _Flight:
-    """A command in flight."""
+    """A command and its frame, on the way."""
 
-    __slots__ = ("answer", "block", "op", "request", "resent", "sent_at")
+    __slots__ = ("answer", "block", "command", "fetch", "request", "resent", "sent_at", "size")
 
-    def __init__(self, request: Request[Any], op: int, block: bytes, sent_at: float) -> None:
+    def __init__(self, request: Request[Any], command: Command, block: bytes) -> None:
         self.request = request
-        self.op = op
+        self.command = command
         self.block = block
-        self.sent_at = sent_at
+        self.size = len(block) + 2
+        self.fetch = command.kind is Kind.FETCH
+        self.sent_at = 0.0
         self.resent = False
         self.answer: Frame | None = None
 
@@ -145,8 +152,8 @@ class Client:
     def requests(self, messages: Iterable[Request[R]]) -> Iterator[R]:
         """The board's answers, in order, with as many commands in flight as its window allows.
 
-        Commands are taken from ``messages`` ahead of the answers. A command that changes the device waits until every
-        fetch before it is answered, because a fetch that is asked for again is run again.
+        Commands are taken from ``messages`` up to two windows ahead of the answers. A command that changes the device
+        waits until every fetch before it is answered, because a fetch that is asked for again is run again.
 
         Raises:
             CommandError: the board refused a command; those that were in flight behind it have been answered too.
@@ -174,40 +181,64 @@ class Client:
         self._transport.close()
 
     def _pipelined(self, source: Iterator[Request[R]]) -> Iterator[R]:
-        waiting: Request[R] | None = next(source, None)
-        done: list[_Flight] = []
-        while waiting is not None or self._flights or done:
-            blocks: list[bytes] = []
-            try:
-                while waiting is not None and self._admitted(waiting, blocks):
-                    waiting = next(source, None)
-            finally:  # what has a seq must go out, even if the next one can't be packed
-                if blocks:
-                    self._send(burst(blocks), len(blocks))
-            for flight in done:  # only now, so that the board works while the caller does
-                yield self._reply(flight)
-            done = self._completed() if self._flights else []
+        ready: deque[_Flight] = deque()
+        failure: Exception | None = None
+        exhausted = False
 
-    def _admitted(self, request: Request[Any], blocks: list[bytes]) -> bool:
-        """Put a command in flight and its frame into ``blocks``, unless it has to wait for answers."""
+        def prepare() -> None:
+            """Make frames ahead while the board works; whatever fails here is told in its turn."""
+            nonlocal failure, exhausted
+            try:
+                while len(ready) < self.hello.window and not exhausted:
+                    request = next(source, None)
+                    if request is None:
+                        exhausted = True
+                    else:
+                        ready.append(self._prepared(request, self._base + len(self._flights) + len(ready)))
+            except Exception as error:
+                failure, exhausted = error, True
+
+        while True:
+            prepare()
+            self._launch(ready)
+            if not self._flights:
+                break
+            prepare()
+            done = self._completed()
+            self._launch(ready)  # before the answers are looked at, so that the board works while the caller does
+            for flight in done:
+                yield self._reply(flight)
+        if failure is not None:
+            raise failure
+
+    def _prepared(self, request: Request[Any], seq: int) -> _Flight:
         command = command_of(type(request))
-        flights = self._flights
-        if len(flights) >= self.hello.window or (self._fetches and command.kind is Kind.CACHED):
-            return False
         payload = pack(request)
         if len(payload) > self.hello.max_payload:
             raise ConfigError(
                 f"{self.where}: {command.name} of {len(payload)} bytes; the board takes {self.hello.max_payload}; send "
                 "it in smaller chunks"
             )
-        if flights and self._bytes + len(payload) + REQUEST_OVERHEAD > self._receive_buffer:
-            return False
-        block = request_block(self._session, (self._base + len(flights)) & 0xFFFF, command.op, payload)
-        flights.append(_Flight(request, command.op, block, self._clock()))
-        blocks.append(block)
-        self._bytes += len(block) + 2
-        self._fetches += command.kind is Kind.FETCH
-        return True
+        return _Flight(request, command, request_block(self._session, seq & 0xFFFF, command.op, payload))
+
+    def _launch(self, ready: deque[_Flight]) -> None:
+        """Send what may go, in one write: up to the window, what the board can receive, and no change after a fetch."""
+        flights = self._flights
+        blocks: list[bytes] = []
+        now = self._clock()
+        while ready and len(flights) < self.hello.window:
+            flight = ready[0]
+            if flights and self._bytes + flight.size > self._receive_buffer:
+                break
+            if self._fetches and not flight.fetch:
+                break
+            flights.append(ready.popleft())
+            flight.sent_at = now
+            self._bytes += flight.size
+            self._fetches += flight.fetch
+            blocks.append(flight.block)
+        if blocks:
+            self._send(burst(blocks), len(blocks))
 
     def _completed(self) -> list[_Flight]:
         """The commands answered next, oldest first; waits for at least one."""
@@ -216,19 +247,19 @@ class Client:
         deadline, resend_at = now + self._timeout_s, now + self._timer.wait_s
         while True:
             self._take(self._frames(min(resend_at, deadline) - now))
+            now = self._clock()
             done: list[_Flight] = []
             while flights and flights[0].answer is not None:
                 flight = flights.popleft()
+                self._bytes -= flight.size
+                self._fetches -= flight.fetch
                 done.append(flight)
-                self._bytes -= len(flight.block) + 2
-                self._fetches -= command_of(type(flight.request)).kind is Kind.FETCH
             if done:
                 self._base = (self._base + len(done)) & 0xFFFF
                 self.statistics.commands += len(done)
                 if not done[-1].resent:
-                    self._timer.saw(self._clock() - done[-1].sent_at)
+                    self._timer.saw(now - done[-1].sent_at)
                 return done
-            now = self._clock()
             if now >= deadline:
                 self._disconnect()
                 raise DeviceTimeoutError(f"{self.where}: the board hasn't answered for {self._timeout_s:g} s")
@@ -240,38 +271,36 @@ class Client:
 
     def _take(self, frames: list[Frame]) -> None:
         """Match frames with the commands in flight; send again what they show to be lost."""
-        flights = self._flights
+        flights, session = self._flights, self._session
         missed = False
         last = -1  # index of the youngest command answered
         for frame in frames:
-            index = (frame.seq - self._base) & 0xFFFF
-            if frame.type == FrameType.NAK and frame.session == self._session:
+            kind, of, seq, op, status, payload = frame
+            index = (seq - self._base) & 0xFFFF
+            if kind == _REPLY and of == session and index < len(flights):
+                flight = flights[index]
+                if flight.answer is None and op == flight.command.op:
+                    if status == _NO_SESSION:
+                        self._check_boot(unpack(NoSession, payload).boot_id)
+                        self._disconnect()
+                        raise SessionLostError(self.where)
+                    flight.answer = frame
+                    last = max(last, index)
+                    continue
+            elif kind == _NAK and of == session:
                 self.statistics.naks += 1
-                missed |= (unpack(Nak, frame.payload).expected - self._base) & 0xFFFF <= len(flights)
-            elif frame.type == FrameType.EVENT:
-                if EVENTS.get(frame.op) is Booted:
-                    self._check_boot(unpack(Booted, frame.payload).boot_id)
-            elif (
-                frame.type == FrameType.REPLY
-                and frame.session == self._session
-                and index < len(flights)
-                and frame.op == flights[index].op
-                and flights[index].answer is None
-            ):
-                if frame.status == Status.E_NOSESS:
-                    self._check_boot(unpack(NoSession, frame.payload).boot_id)
-                    self._disconnect()
-                    raise SessionLostError(self.where)
-                flights[index].answer = frame
-                last = max(last, index)
-            else:
-                self.statistics.stray += 1
+                missed |= (unpack(Nak, payload).expected - self._base) & 0xFFFF <= len(flights)
+                continue
+            elif kind == _EVENT:
+                if EVENTS.get(op) is Booted:
+                    self._check_boot(unpack(Booted, payload).boot_id)
+                continue
+            self.statistics.stray += 1
         if missed:
             self._resend([flight for flight in flights if flight.answer is None])
         elif last > 0:  # the line keeps its order: an answer that came behind the next one's won't come any more
             lost = [f for f, _ in zip(flights, range(last), strict=False) if f.answer is None and not f.resent]
-            if lost:
-                self._resend(lost)
+            self._resend(lost)
 
     def _resend(self, flights: list[_Flight]) -> None:
         for flight in flights:
@@ -283,9 +312,9 @@ class Client:
     def _reply(self, flight: _Flight) -> Any:  # noqa: ANN401  (what the request is answered by)
         frame = flight.answer
         assert frame is not None
-        if frame.status == Status.OK:
+        if frame.status == _OK:
             try:
-                return unpack(command_of(type(flight.request)).reply, frame.payload)
+                return unpack(flight.command.reply, frame.payload)
             except MalformedError as error:
                 raise MalformedError(f"{self.where}: {error}") from error
         named = frame.status == Status.E_RANGE and frame.payload

@@ -55,8 +55,11 @@ class _Codec:
         self._numbers: Callable[[Any], tuple[int, ...]]
         if len(names) > 1:
             self._numbers = attrgetter(*names)
+        elif names:
+            only: Callable[[Any], int] = attrgetter(names[0])
+            self._numbers = lambda message: (only(message),)
         else:
-            self._numbers = lambda message: tuple(getattr(message, name) for name in names)
+            self._numbers = lambda message: ()
 
     def pack(self, message: Message) -> bytes:
         head = self._head.pack(*self._numbers(message))
