@@ -27,7 +27,7 @@ def bars():
 def trained(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / request.param
     layers = NETWORKS[request.param]
-    return layers, hwzo.train(bars(), "crossbar:pcm", run=path, layers=layers, budget="1000 evaluations"), path
+    return layers, hwzo.train(bars(), "crossbar:pcm", run=path, layers=layers, budget="3000 evaluations"), path
 
 
 def test_it_learns_and_its_files_name_the_network(trained):
