@@ -610,6 +610,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.05, help="a turn at least")
     options = parser.parse_args()
+    known = [*OWN, *FAST, *PEERS, "aihwkit-pcm", *FLOORS]
+    if unknown := [name for name in options.only if name not in known]:
+        parser.error(f"--only {' '.join(unknown)}: there are {', '.join(known)}")
+    if options.rounds < 1 or not 0 < options.seconds <= 60:
+        parser.error("--rounds should be at least 1, --seconds above 0 and at most 60")
     names = available(options.only)
     rows: list[dict[str, Any]] = []
     ratios: list[dict[str, Any]] = []
