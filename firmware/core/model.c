@@ -172,22 +172,11 @@ HZ_APART int16_t hz_model_batch(uint16_t samples, uint8_t loss)
     return HZ_FINE;
 }
 
-bool hz_model_labelled(void)
+/* True if what drives the layer counts in 1/127. */
+static bool saturates(const struct hz_layer *layer)
 {
-    if (hz_model.loss != HZ_LOSS_CODE_CROSS_ENTROPY) {
-        return true;
-    }
-    const uint16_t classes = hz_model.layer[hz_model.layers - 1].outputs;
-    const int8_t *label = hz_model.sample + hz_model.row - 1;
-    for (uint16_t s = 0; s < hz_model.samples; s++, label += hz_model.row) {
-        if ((uint8_t)*label >= classes) {
-            return false;
-        }
-    }
-    return true;
+    return layer == hz_model.layer || hz_model.activation == HZ_ACTIVATION_CODE_TANH;
 }
-
-static bool saturates(const struct hz_layer *layer) { return layer == hz_model.layer || hz_model.activation == HZ_ACTIVATION_CODE_TANH; }
 
 int8_t hz_model_drive(uint8_t l, uint16_t s, uint16_t i)
 {
@@ -230,7 +219,8 @@ int16_t hz_model_displaced(uint8_t l, uint16_t i, uint16_t j)
         return weight;
     }
     const bool plus = hz_direction_plus(&hz_model.probe, l, i, j);
-    return hz_bounded(plus ? (int32_t)weight + hz_model.scale : (int32_t)weight - hz_model.scale, hz_model.lower, hz_model.upper);
+    const int32_t displaced = plus ? (int32_t)weight + hz_model.scale : (int32_t)weight - hz_model.scale;
+    return hz_bounded(displaced, hz_model.lower, hz_model.upper);
 }
 
 uint32_t hz_model_evaluate(uint16_t k, int16_t scale)

@@ -79,7 +79,7 @@ struct hz_model {
 #define HZ_SUMS 32
 #define HZ_MAX_SAMPLES 512 /* so that a batch's losses add up to less than 2^32 */
 #define HZ_MAX_CLASSES 255 /* so that a sum of exponentials stays below 2^32 */
-#define HZ_SUM_LIMIT INT32_C(2130000000) /* largest column sum that hz_model_scaled() takes */
+#define HZ_SUM_LIMIT INT32_C(2113000000) /* largest column sum that hz_model_scaled() takes */
 
 extern struct hz_model hz_model;
 
@@ -95,9 +95,6 @@ int16_t hz_model_batch(uint16_t samples, uint8_t loss);
 
 /* Most samples that a batch of this network may have. */
 uint16_t hz_model_fit(uint8_t loss);
-
-/* True if every sample's class number is one that the network has. */
-bool hz_model_labelled(void);
 
 /* Mean loss of the batch with the parameters displaced by scale * direction(step, k), units of 2^-16. */
 uint32_t hz_model_evaluate(uint16_t k, int16_t scale);
