@@ -26,8 +26,11 @@ def bars():
 @pytest.fixture(scope="module", params=NETWORKS)
 def trained(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / request.param
-    layers = NETWORKS[request.param]
-    return layers, hwzo.train(bars(), "crossbar:pcm", run=path, layers=layers, budget="3000 evaluations"), path
+    layers, budget = (
+        NETWORKS[request.param],
+        "3000 evaluations" if request.param == "recurrence" else "1000 evaluations",
+    )
+    return layers, hwzo.train(bars(), "crossbar:pcm", run=path, layers=layers, budget=budget), path
 
 
 def test_it_learns_and_its_files_name_the_network(trained):
