@@ -11,9 +11,11 @@ struct hz_array {
     uint8_t reads; /* HZ_READS_... that it can give */
 
     uint16_t resolution; /* smallest step of a weight, units of 2^-12 */
+    uint16_t rows;       /* most inputs of a layer, its bias counted */
+    uint16_t columns;    /* most nodes, all layers together */
 
     /* True if `read` gives the same value for the same repeat number until the next evaluation or write. If not, the
-     * core keeps a reading in memory, two bytes a parameter. */
+     * core keeps readings where sums and nodes lie, and the latch takes no more weights than that. */
     bool repeatable;
 
     /* Its own state that belongs into a checkpoint, with the parameters; NULL and 0 if it has none. */

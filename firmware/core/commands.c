@@ -44,6 +44,7 @@ HZ_APART static uint8_t describe(uint16_t length, struct hz_answer *answer)
     }
     const uint16_t samples = hz_model_fit(HZ_LOSS_CODE_CROSS_ENTROPY);
     const uint32_t nodes = (uint32_t)samples * hz_model.nodes;
+    const uint32_t room = hz_model.layers > 0 ? hz_model_latch_room() : 0;
     const struct hz_describe_reply reply = {
         .lower = -INT16_MAX,
         .upper = INT16_MAX,
@@ -60,7 +61,7 @@ HZ_APART static uint8_t describe(uint16_t length, struct hz_answer *answer)
         .max_width = HZ_MAX_WIDTH,
         .max_samples = samples,
         .batch_bytes = samples * (hz_model.layer[0].inputs + UINT32_C(1)),
-        .latch_values = nodes > hz_model.parameters ? nodes : hz_model.parameters,
+        .latch_values = hz_array->repeatable && nodes > room ? nodes : room,
         .receive_buffer = hz_board->receive_buffer,
         .nonvolatile = HZ_NONVOLATILE_BYTES,
         .serial = hz_board->serial,
@@ -183,7 +184,7 @@ HZ_APART static uint8_t latch(const uint8_t *payload, uint16_t length, struct hz
     if (request.offset > hz_model.parameters) {
         return range(answer, HZ_LATCH_FIELD_OFFSET);
     }
-    if (request.count > hz_model.parameters - request.offset) {
+    if (request.count > hz_model.parameters - request.offset || request.count > hz_model_latch_room()) {
         return range(answer, HZ_LATCH_FIELD_COUNT);
     }
     hz_model_latch((hz_index)request.offset, (hz_index)request.count, request.repeat);

@@ -42,6 +42,8 @@
 #define HZ_NONVOLATILE_BYTES 0
 #endif
 
+/* Define HZ_SPI if the board has an array behind SPI: see array_spi.h. */
+
 /* A function whose locals must not lie on the stack of who calls it while that does something else. */
 #define HZ_APART __attribute__((noinline))
 

@@ -92,7 +92,7 @@ HZ_APART static void hello(uint16_t length)
         .session = host.session,
         .window = HZ_WINDOW,
         .max_payload = HZ_MAX_PAYLOAD,
-        .max_parameters = (uint32_t)((HZ_POOL_BYTES - 4 * HZ_SUMS) / (hz_array->repeatable ? 2U : 4U)),
+        .max_parameters = (HZ_POOL_BYTES - 4 * HZ_SUMS) / 2,
         .boot_id = hz_board->boot_id,
         .reset_cause = hz_board->reset_cause,
         .next_seq = host.expected,

@@ -1,7 +1,5 @@
 #include "model.h"
 
-#include <stddef.h>
-
 #include "array.h"
 #include "board.h"
 #include "crc32.h"
@@ -32,10 +30,10 @@ static void clear(uint8_t *bytes, hz_index count)
     }
 }
 
-/* What the network takes: weights, a reading of them if the array can't give it twice, a row of them. */
+/* What the network takes: weights, and a row of them. */
 static uint32_t network_bytes(uint32_t parameters, uint16_t widest)
 {
-    return aligned(2 * parameters) * (hz_array->repeatable ? 1 : 2) + aligned(2 * (uint32_t)widest);
+    return aligned(2 * parameters) + aligned(2 * (uint32_t)widest);
 }
 
 /* What a batch takes: sums, nodes and rows. */
@@ -70,7 +68,8 @@ HZ_APART int16_t hz_model_network(uint8_t activation, int16_t lower, int16_t upp
             deepest = inputs > deepest ? inputs : deepest;
         }
     }
-    if (network_bytes(parameters, widest) + batch_bytes(1, widest, nodes, hz_get_u16(widths) + UINT32_C(1)) >
+    if (deepest >= hz_array->rows || nodes > hz_array->columns ||
+        network_bytes(parameters, widest) + batch_bytes(1, widest, nodes, hz_get_u16(widths) + UINT32_C(1)) >
         HZ_POOL_BYTES) {
         return HZ_NETWORK_FIELD_WIDTHS;
     }
@@ -113,11 +112,9 @@ HZ_APART int16_t hz_model_network(uint8_t activation, int16_t lower, int16_t upp
 
 void hz_model_lay_out(void)
 {
-    const uint32_t weights = aligned(2 * (uint32_t)hz_model.parameters);
     hz_model.used = (hz_index)network_bytes(hz_model.parameters, hz_model.widest);
     hz_model.weight = (int16_t *)(void *)pool.bytes;
-    hz_model.read = hz_array->repeatable ? NULL : (int16_t *)(void *)(pool.bytes + weights);
-    hz_model.line = (int16_t *)(void *)(pool.bytes + hz_model.used - aligned(2 * (uint32_t)hz_model.widest));
+    hz_model.line = (int16_t *)(void *)(pool.bytes + aligned(2 * (uint32_t)hz_model.parameters));
     hz_model.sum = (int32_t *)(void *)(pool.bytes + hz_model.used);
     hz_model.sums = HZ_SUMS;
     hz_model.scale = 0;
@@ -172,17 +169,13 @@ HZ_APART int16_t hz_model_batch(uint16_t samples, uint8_t loss)
     return HZ_FINE;
 }
 
-/* True if what drives the layer counts in 1/127. */
-static bool saturates(const struct hz_layer *layer)
-{
-    return layer == hz_model.layer || hz_model.activation == HZ_ACTIVATION_CODE_TANH;
-}
+bool hz_model_saturates(uint8_t l) { return l == 0 || hz_model.activation == HZ_ACTIVATION_CODE_TANH; }
 
 int8_t hz_model_drive(uint8_t l, uint16_t s, uint16_t i)
 {
     const struct hz_layer *layer = &hz_model.layer[l];
     if (i == layer->inputs) {
-        return saturates(layer) ? HZ_INPUT_ONE : 1 << HZ_RELU_BITS;
+        return hz_model_saturates(l) ? HZ_INPUT_ONE : 1 << HZ_RELU_BITS;
     }
     if (l == 0) {
         return hz_model.sample[(hz_index)s * hz_model.row + i];
@@ -201,7 +194,7 @@ int8_t hz_model_drive(uint8_t l, uint16_t s, uint16_t i)
 
 int32_t hz_model_scaled(uint8_t l, int32_t sum)
 {
-    if (saturates(&hz_model.layer[l])) { /* 1/127 = 2^-7 (1 + 2^-7), to 6e-5 of itself */
+    if (hz_model_saturates(l)) { /* 1/127 = 2^-7 (1 + 2^-7), to 6e-5 of itself */
         return (sum + (sum >> 7) + (1 << 8)) >> (HZ_WEIGHT_BITS + 7 - HZ_NODE_BITS);
     }
     return (sum + (1 << 6)) >> (HZ_WEIGHT_BITS + HZ_RELU_BITS - HZ_NODE_BITS);
@@ -303,15 +296,22 @@ void hz_model_written(hz_index first, hz_index count)
     hz_array->write(first, count);
 }
 
+hz_index hz_model_latch_room(void)
+{
+    const hz_index nodes = (hz_index)(hz_model.samples * (uint32_t)hz_model.nodes); /* they lie behind the sums */
+    return hz_array->repeatable ? hz_model.parameters : (hz_index)(2 * hz_model.sums + nodes);
+}
+
 void hz_model_latch(hz_index first, hz_index count, uint16_t repeat)
 {
     hz_model.latch = HZ_LATCHED_WEIGHTS;
     hz_model.latch_first = first;
     hz_model.latch_count = count;
     hz_model.latch_repeat = repeat;
-    if (hz_model.read != NULL) {
+    if (!hz_array->repeatable) {
+        int16_t *kept = (int16_t *)(void *)hz_model.sum;
         for (hz_index n = 0; n < count; n++) {
-            hz_model.read[n] = hz_array->read((hz_index)(first + n), repeat);
+            kept[n] = hz_array->read((hz_index)(first + n), repeat);
             hz_board->feed();
         }
     }
@@ -334,8 +334,8 @@ uint32_t hz_model_latch_size(void)
 int16_t hz_model_latched(hz_index n)
 {
     if (hz_model.latch == HZ_LATCHED_WEIGHTS) {
-        const hz_index parameter = (hz_index)(hz_model.latch_first + n);
-        return hz_model.read != NULL ? hz_model.read[n] : hz_array->read(parameter, hz_model.latch_repeat);
+        const int16_t *kept = (const int16_t *)(const void *)hz_model.sum;
+        return hz_array->repeatable ? hz_array->read((hz_index)(hz_model.latch_first + n), hz_model.latch_repeat) : kept[n];
     }
     if (hz_model.latch == HZ_LATCHED_NODES) {
         return hz_model.node[n];

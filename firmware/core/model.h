@@ -57,14 +57,14 @@ struct hz_model {
     uint16_t samples;
     uint16_t row; /* bytes */
     uint8_t loss;
-    /* The latch: nodes lie in `nodes`, weights are read off the array when asked for, or lie in `read`. */
+    /* The latch: nodes lie in `nodes`, weights are read off the array when asked for, or lie in
+     * `sum` and on if a reading can't be had twice. */
     uint8_t latch;
     uint16_t latch_repeat;
     hz_index latch_first;
     hz_index latch_count;
     /* Where things lie in the pool. */
     int16_t *weight;   /* parameters */
-    int16_t *read;     /* parameters, if a reading of the array can't be had twice; otherwise NULL */
     int16_t *line;     /* widest: one row of weights as the array realises them */
     int32_t *sum;      /* samples x widest, at least HZ_SUMS */
     int16_t *node;     /* samples x nodes: pre-activations of the last evaluation */
@@ -106,6 +106,9 @@ void hz_model_update(const uint8_t *pairs, uint16_t count);
 /* Tell the array that parameters were written. */
 void hz_model_written(hz_index first, hz_index count);
 
+/* Most weights that the latch takes. */
+hz_index hz_model_latch_room(void);
+
 /* Fill the latch with weights read off the array. */
 void hz_model_latch(hz_index first, hz_index count, uint16_t repeat);
 
@@ -136,6 +139,9 @@ struct hz_place hz_model_place(hz_index parameter);
 
 /* What row i of layer l is driven with for sample s: an input, a unit of the layer before, or the bias's one. */
 int8_t hz_model_drive(uint8_t l, uint16_t s, uint16_t i);
+
+/* True if what drives layer l counts in 1/127: inputs or tanh, which end there; otherwise in 1/32. */
+bool hz_model_saturates(uint8_t l);
 
 /* Weight (i, j) of layer l displaced by the probe, inside the bounds. */
 int16_t hz_model_displaced(uint8_t l, uint16_t i, uint16_t j);
