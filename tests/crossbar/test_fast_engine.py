@@ -248,4 +248,3 @@ def test_read_only_arrays_and_other_orders_compile_nothing_new():
     from hwzo_backends.crossbar.fast import population
 
     assert len(population.evaluate.signatures) == 1  # type: ignore[attr-defined]
-    assert len(population.prepare.signatures) == 1  # type: ignore[attr-defined]

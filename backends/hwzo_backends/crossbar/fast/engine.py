@@ -22,17 +22,7 @@ from hwzo_backends.crossbar.fast.compiler import F, Floats, Integers
 from hwzo_backends.crossbar.fast.displacements import LAW_CODES
 from hwzo_backends.crossbar.fast.layers import read_layer, seed_nodes
 from hwzo_backends.crossbar.fast.noise import FastNoise
-from hwzo_backends.crossbar.fast.population import (
-    Cells,
-    Layout,
-    Periphery,
-    Population,
-    Samples,
-    Shared,
-    evaluate,
-    prepare,
-)
-from hwzo_backends.crossbar.fast.products import WIDTH
+from hwzo_backends.crossbar.fast.population import Cells, Layout, Periphery, Population, Samples, evaluate
 from hwzo_backends.crossbar.fast.random import LANES
 from hwzo_backends.crossbar.noise import Stream
 
@@ -44,6 +34,8 @@ _NOTHING: Floats = np.empty((0, 0), dtype=np.float32)
 @dataclass(frozen=True)
 class FastEngine(Engine):
     """`Engine` in float32, from noise of its own; its losses don't depend on the number of threads or BLAS.
+
+    It keeps arrays for its next call, so that one is under way at a time.
 
     Args:
         network, layers, dac, adc, node_noise, scales: as of `Engine`.
@@ -131,12 +123,8 @@ class FastEngine(Engine):
             np.copyto(variances, realised.variances[0])
         additive = _NONE if realised.variances is None else variances
         cells = Cells(weights, additive, F(realised.relative), realised.exact, F(sigma))
-        samples = self._samples(batch)
+        samples = _samples(batch)
         lean = not sigma and (probes.law == "rank1-sign" or not probes.scales.any())
-        tiles = self.layers[0]
-        shape = (len(tiles.rows), tiles.n_outputs, samples.x.shape[1]) if lean else (0, 0, 0)
-        shared = Shared(np.empty(shape, np.float32), np.empty(shape, np.float32))
-        prepare(_plain(batch.inputs, np.float64), cells, self._layout, self._periphery, samples.x, shared)
         population = Population(
             LAW_CODES.get(probes.law, 0),
             np.uint64(probes.key),
@@ -149,7 +137,7 @@ class FastEngine(Engine):
         losses = np.empty(len(probes))
 
         def part(k0: int, k1: int) -> None:
-            evaluate(k0, k1, population, cells, self._layout, self._periphery, samples, shared, losses)
+            evaluate(k0, k1, population, cells, self._layout, self._periphery, samples, lean, losses)
 
         self._split(len(probes), part)
         return losses
@@ -168,16 +156,6 @@ class FastEngine(Engine):
     def _is_dense(self) -> bool:
         dense = all(isinstance(stage, Dense) for stage in self.network.stages)
         return dense and self._periphery.activation >= 0 and self.scales == (1.0,)
-
-    def _samples(self, batch: Batch) -> Samples:
-        """The batch, but for its inputs, which `prepare` fills in."""
-        count = len(batch)
-        x = np.empty((batch.inputs.shape[1] + 1, -(-count // WIDTH) * WIDTH), dtype=np.float32)
-        if batch.loss == "cross-entropy":
-            classes, values = _plain(batch.targets, np.int64), _NOTHING
-        else:
-            classes, values = np.empty(0, np.int64), _floats(np.transpose(batch.targets))
-        return Samples(x, count, LOSS_CODES[batch.loss], classes, values)
 
     def _own(
         self,
@@ -253,6 +231,14 @@ class _FastColumns:
         n_slices = len(self._engine.scales)
         part = np.split(flat, n_slices, axis=-1)[index] if n_slices > 1 else flat
         return _floats(self._engine.network.blocks(part)[self.layer])
+
+
+def _samples(batch: Batch) -> Samples:
+    if batch.loss == "cross-entropy":
+        classes, values = _plain(batch.targets, np.int64), _NOTHING
+    else:
+        classes, values = np.empty(0, np.int64), _floats(np.transpose(batch.targets))
+    return Samples(_plain(batch.inputs, np.float64), LOSS_CODES[batch.loss], classes, values)
 
 
 def _floats(array: NDArray[Any]) -> Floats:

@@ -15,7 +15,7 @@ from hwzo.parameters import Array
 from hwzo_backends.crossbar.fast.columns import activate, converted, mean_loss, read_columns, square, take_roots
 from hwzo_backends.crossbar.fast.compiler import F, Floats, Integers, Number, U, compiled
 from hwzo_backends.crossbar.fast.displacements import RANK1, displace_each, displace_rank1, make_signs, sign_count
-from hwzo_backends.crossbar.fast.products import ROWS, add_product, product
+from hwzo_backends.crossbar.fast.products import ROWS, WIDTH, add_product, product
 from hwzo_backends.crossbar.fast.random import CHUNK, LANES, add_normals, fill_normals, seed_lanes
 from hwzo_backends.crossbar.noise import Stream
 
@@ -65,18 +65,9 @@ class Cells(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """The batch.
+    """The batch: inputs (n, inputs) float64, loss as a code, and classes (n,) or values (outputs, n), or empty."""
 
-    Args:
-        x: (inputs + 1, batch) after the row converters, the last row 1.
-        n: number of samples, without the padding.
-        loss: code as in `columns`.
-        classes: (n,) or empty.
-        values: (outputs, n) or empty.
-    """
-
-    x: Floats
-    n: int
+    inputs: Array
     loss: int
     classes: Integers
     values: Floats
@@ -92,15 +83,6 @@ class Population(NamedTuple):
     scales: Array
     events: Integers
     seed: Number
-
-
-class Shared(NamedTuple):
-    """What probes with rank-1 directions have in common, (tiles, outputs, batch) of the first layer: partial sums, and
-    standard deviations of their noise, without the displacement. Empty: nothing.
-    """
-
-    means: Floats
-    sds: Floats
 
 
 @compiled
@@ -129,33 +111,28 @@ def _spread(weights: Floats, additive: Floats, relative: Number, out: Floats) ->
 
 
 @compiled
-def _share(cells: Cells, layout: Layout, periphery: Periphery, x: Floats, shared: Shared) -> None:
-    n_tiles, n_out, padded = shared.means.shape
-    squares = np.empty(x.shape, dtype=np.float32)
-    square(x, squares)
-    shared.means[:] = F(0.0)
-    shared.sds[:] = F(0.0)
+def _share(
+    cells: Cells, edges: Integers, node_variance: Number, x: Floats, squares: Floats, means: Floats, sds: Floats
+) -> None:
+    """What all probes with rank-1 directions have in common: the first layer's partial sums without displacement, and
+    the standard deviations of their noise, (tiles, outputs, batch) each.
+    """
+    n_tiles, n_out, padded = means.shape
+    means[:] = F(0.0)
+    sds[:] = F(0.0)
     variances = np.empty(ROWS * n_out, dtype=np.float32)
     for tile in range(n_tiles):
-        start: Number = layout.edges[tile]
-        stop: Number = layout.edges[tile + 1]
+        start: Number = edges[tile]
+        stop: Number = edges[tile + 1]
         for row in range(start, stop, ROWS):
             rows = min(ROWS, stop - row)
             at, size = row * n_out, rows * n_out
             weights = cells.weights[at : at + size]
-            add_product(weights.reshape((rows, n_out)), x, row, shared.means[tile])
+            add_product(weights.reshape((rows, n_out)), x, row, means[tile])
             if cells.additive.size > 0 or cells.relative > F(0.0):
                 _spread(weights, cells.additive[at : at + size], cells.relative, variances[:size])
-                add_product(variances[:size].reshape((rows, n_out)), squares, row, shared.sds[tile])
-        take_roots(shared.sds[tile].reshape(n_out * padded), periphery.node_variance / F(n_tiles))
-
-
-@compiled
-def prepare(inputs: Array, cells: Cells, layout: Layout, periphery: Periphery, x: Floats, shared: Shared) -> None:
-    """Fill ``x`` as of `Samples` from inputs (n, rows) float64, and ``shared`` if it isn't empty."""
-    _drive(inputs, periphery.dac_levels, x)
-    if shared.means.size > 0:
-        _share(cells, layout, periphery, x, shared)
+                add_product(variances[:size].reshape((rows, n_out)), squares, row, sds[tile])
+        take_roots(sds[tile].reshape(n_out * padded), node_variance / F(n_tiles))
 
 
 @compiled
@@ -202,17 +179,19 @@ def evaluate(
     layout: Layout,
     periphery: Periphery,
     samples: Samples,
-    shared: Shared,
+    lean: bool,
     losses: Array,
 ) -> None:
     """Mean losses of probes k0 to k1, into ``losses`` (K,) float64.
+
+    ``lean``: directions are rank-1, or there are none, and sigma is 0: the first layer is shared by all probes.
 
     Weights are displaced, and their variances worked out, a few rows at a time just before those are multiplied: what
     is in the cache needn't be fetched again.
     """
     sizes, relative, sigma = layout.sizes, cells.relative, cells.sigma
-    n_layers, padded = sizes.size - 1, samples.x.shape[1]
-    lean, white = shared.means.size > 0, cells.additive.size > 0 or relative > F(0.0)
+    n_layers, padded = sizes.size - 1, -(-samples.inputs.shape[0] // WIDTH) * WIDTH
+    white = cells.additive.size > 0 or relative > F(0.0)
     law, levels, lsb = population.law, periphery.adc_levels, periphery.adc_lsb
     highest = widest = 0
     for layer in range(n_layers):
@@ -231,6 +210,17 @@ def evaluate(
     along = np.zeros((1, padded), dtype=np.float32)
     nothing = np.zeros(max(widest, padded), dtype=np.float32)
     scale, shift = np.zeros(widest, dtype=np.float32), np.zeros(widest, dtype=np.float32)
+    x0, squares0 = (
+        np.empty((sizes[0] + 1, padded), dtype=np.float32),
+        np.empty((sizes[0] + 1, padded), dtype=np.float32),
+    )
+    _drive(samples.inputs, periphery.dac_levels, x0)
+    square(x0, squares0)
+    n_shared = layout.starts[1] - 1 if lean else 0
+    means = np.empty((n_shared, sizes[1], padded), dtype=np.float32)
+    sds = np.empty((n_shared, sizes[1], padded), dtype=np.float32)
+    if lean:
+        _share(cells, layout.edges, periphery.node_variance, x0, squares0, means, sds)
     for k in range(k0, k1):
         c = F(population.scales[k])
         if c != F(0.0):
@@ -239,7 +229,7 @@ def evaluate(
             seed_lanes(population.seed, _PARAMETERS, population.events[k], own_lanes)
         seed_lanes(population.seed, _NODES, population.events[k], lanes)
         left = placed = taken = 0
-        x = samples.x
+        x, xx = x0, squares0
         for layer in range(n_layers):
             n_in, n_out = sizes[layer], sizes[layer + 1]
             size = n_out * padded
@@ -247,14 +237,12 @@ def evaluate(
             normals, total = flat_normals[:size].reshape((n_out, padded)), flat_total[:size].reshape((n_out, padded))
             edge, n_tiles = layout.starts[layer], layout.starts[layer + 1] - layout.starts[layer] - 1
             node_variance = periphery.node_variance / F(n_tiles)
-            if white and not (lean and layer == 0):
-                square(x, squares)
             for tile in range(n_tiles):
                 start: Number = layout.edges[edge + tile]
                 stop: Number = layout.edges[edge + tile + 1]
                 fill_normals(lanes, flat_normals[:size])
                 if lean and layer == 0:
-                    spread = shared.sds[tile]
+                    spread = sds[tile]
                     if c != F(0.0):
                         for j in range(n_out):
                             scale[j] = c * signs[n_in + j]
@@ -267,9 +255,7 @@ def evaluate(
                     else:
                         scale[:] = F(0.0)
                         shift[:] = F(0.0)
-                    read_columns(
-                        total, tile == 0, shared.means[tile], spread, normals, scale, along[0], shift, levels, lsb
-                    )
+                    read_columns(total, tile == 0, means[tile], spread, normals, scale, along[0], shift, levels, lsb)
                     continue
                 mean[:] = F(0.0)
                 sd[:] = F(0.0)
@@ -295,14 +281,17 @@ def evaluate(
                         if relative > F(0.0):
                             _spread(held if cells.exact else weights, additive, relative, variances[:n])
                             additive = variances[:n]
-                        add_product(additive.reshape((rows, n_out)), squares, row, sd)
+                        add_product(additive.reshape((rows, n_out)), xx, row, sd)
                 take_roots(flat_sd[:size], node_variance)
                 read_columns(total, tile == 0, mean, sd, normals, nothing, nothing, nothing, levels, lsb)
             if layer + 1 < n_layers:
                 x = activities[: n_out + 1]
                 activate(total, periphery.activation, periphery.dac_levels, x)
                 x[n_out] = F(1.0)
+                if white:
+                    xx = squares[: n_out + 1]
+                    square(x, xx)
             placed += (n_in + 1) * n_out
             taken += n_in + 2 * n_out
         outputs = flat_total[: sizes[n_layers] * padded].reshape((sizes[n_layers], padded))
-        losses[k] = mean_loss(outputs, samples.n, samples.loss, samples.classes, samples.values)
+        losses[k] = mean_loss(outputs, samples.inputs.shape[0], samples.loss, samples.classes, samples.values)
