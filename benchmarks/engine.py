@@ -133,13 +133,16 @@ def generator() -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(11))
 
 
-def one_by_one(model: Model, law: Law, read: Callable[[int, Floats, Floats], Floats]) -> Losses:
-    """Losses of probes whose weights are written out, W + c D; ``read(layer, rows, weights)`` gives pre-activations."""
+def one_by_one(model: Model, law: Law, read: Callable[[int, Floats, Floats], Floats], *, ahead: bool = False) -> Losses:
+    """Losses of probes whose weights are written out, W + c D; ``read(layer, rows, weights)`` gives pre-activations.
+
+    ``ahead``: directions of many probes are generated in one go, and wait in cache.
+    """
     n = len(model.theta)
     weights = np.empty(n, dtype=np.float32)
     blocks = model.network.blocks(weights)  # type: ignore[arg-type]
     hidden = [np.ones((BATCH, m + 1), dtype=np.float32) for m in model.network.layers[1:-1]]
-    chunk = max(1, (1 << 18) // n)  # directions at a time: in cache
+    chunk = max(1, (1 << 18) // n) if ahead else 1
 
     def losses(counters: Counters) -> NDArray[Any]:
         rows = model.rows
@@ -195,7 +198,7 @@ def naive(model: Model, law: Law, *, frozen: bool = False) -> Losses:
     return one_by_one(model, law, read)
 
 
-def output_referred(model: Model, law: Law) -> Losses:
+def output_referred(model: Model, law: Law, *, ahead: bool = False) -> Losses:
     """A column's noise drawn in one go: its variance is that of the displaced weights, exactly."""
     rng = generator()
     squares = [np.empty_like(block) for block in model.blocks]
@@ -217,7 +220,7 @@ def output_referred(model: Model, law: Law) -> Losses:
         outputs += sd
         return convert(outputs, ADC_MAX)
 
-    return one_by_one(model, law, read)
+    return one_by_one(model, law, read, ahead=ahead)
 
 
 def rank1(model: Model) -> Losses:
@@ -463,6 +466,7 @@ def engine(name: str, model: Model, law: Law | None, n_probes: int) -> Losses:
         "naive": lambda: naive(model, full),
         "naive-frozen": lambda: naive(model, full, frozen=True),
         "numpy": lambda: output_referred(model, full),
+        "numpy-ahead": lambda: output_referred(model, full, ahead=True),
         "numpy-rank1": lambda: rank1(model),
         "aihwkit": lambda: aihwkit(model, full, "additive"),
         "aihwkit-pcm": lambda: aihwkit(model, full, "pcm"),
@@ -472,11 +476,12 @@ def engine(name: str, model: Model, law: Law | None, n_probes: int) -> Losses:
     return makers[name]()
 
 
-OWN = ["naive", "numpy", "numpy-rank1"]
+OWN = ["naive", "numpy", "numpy-ahead", "numpy-rank1"]
 FAST = ["numba", "numba-rank1", "numba-snapshot"]
 FLOORS = ["floor-full", "floor-rank1", "floor-snapshot"]
 RATIOS = [
     ("numba-rank1", "numpy"),
+    ("numba-rank1", "numpy-ahead"),
     ("numba", "numpy"),
     ("numba", "floor-full"),
     ("numba-rank1", "floor-rank1"),
