@@ -7,3 +7,7 @@
 #define HZ_NONVOLATILE_BYTES 4080
 #define HZ_RECEIVE_RING 256
 #define HZ_SEND_RING 64
+/* Of port B, on the chip's own SPI. */
+#define HZ_PIN_SS 0
+#define HZ_PIN_MOSI 2
+#define HZ_PIN_SCK 1

@@ -9,3 +9,7 @@
 #define HZ_NONVOLATILE_BYTES 1008
 #define HZ_RECEIVE_RING 128
 #define HZ_SEND_RING 32
+/* Of port B, on the chip's own SPI. */
+#define HZ_PIN_SS 2
+#define HZ_PIN_MOSI 3
+#define HZ_PIN_SCK 5

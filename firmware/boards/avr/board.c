@@ -10,6 +10,7 @@
 
 #include "array.h"
 #include "hz1_messages.h"
+#include "spi.h"
 #include "uart.h"
 
 /* The EEPROM: a counter of starts, then the checkpoint. */
@@ -143,6 +144,9 @@ int main(void)
     board.boots = (uint16_t)board.boot_id;
     begin_ticks();
     uart_begin();
+#ifdef HZ_SPI
+    spi_begin();
+#endif
     wdt_enable(WDTO_250MS);
     sei();
     hz_start(&board, &HZ_ARRAY);

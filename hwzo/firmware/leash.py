@@ -1,0 +1,56 @@
+"""Keeps a virtual board from outliving whoever started it; run as a script, `leash.py SERIAL PROGRAM ARGUMENT...`.
+
+The program runs until it ends by itself or this process's standard input is closed, as it is when the process at its
+other end dies, however it dies. Nothing is read from it: it is the program's too, for commands. Unless SERIAL is -1, it
+is a descriptor that becomes the program's standard input and output.
+
+It imports nothing of hwzo, so that it starts within some 10 ms.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+LOOK_MS = 100
+
+
+def _become(program: list[str], serial: int, leash: int) -> None:
+    try:
+        prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux; elsewhere a killed leash leaves the program
+        if prctl is not None:
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != leash:  # it died before it was asked to tell
+            return
+        if serial >= 0:
+            os.dup2(serial, 0)
+            os.dup2(serial, 1)
+        os.execvp(program[0], program)
+    except OSError as error:
+        print(f"{program[0]}: {error.strerror}", file=sys.stderr)
+
+
+def main() -> int:
+    """Run the program; its exit code, or 0 if the leash was let go."""
+    leash, child = os.getpid(), os.fork()
+    if child == 0:
+        _become(sys.argv[2:], int(sys.argv[1]), leash)
+        os._exit(127)
+    closed = select.poll()
+    closed.register(0, 0)  # hang-ups are always told
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status) & 0xFF
+        if closed.poll(LOOK_MS):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
