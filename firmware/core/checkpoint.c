@@ -28,7 +28,7 @@ static bool save(uint16_t offset, uint8_t *bytes, uint16_t count) { return hz_bo
 
 static void pass(struct stream *stream, void *bytes, uint16_t count)
 {
-    stream->fine = stream->fine && stream->pass(stream->offset, bytes, count);
+    stream->fine = stream->fine && (count == 0 || stream->pass(stream->offset, bytes, count));
     stream->offset = (uint16_t)(stream->offset + count);
     for (const uint8_t *byte = bytes; count > 0; count--) {
         stream->crc = hz_crc32_byte(stream->crc, *byte++);

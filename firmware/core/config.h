@@ -22,9 +22,13 @@
 #endif
 
 /* Blocks of 128 signs of a direction that are kept: rank1-sign goes to and fro between two places, if it has more than
- * 128 signs; 1 saves 18 bytes. */
+ * 128 signs; what has so little memory hasn't. */
 #ifndef HZ_DIRECTION_BLOCKS
+#if HZ_POOL_BYTES <= 2048
+#define HZ_DIRECTION_BLOCKS 1
+#else
 #define HZ_DIRECTION_BLOCKS 2
+#endif
 #endif
 
 /* Requests that the host may have in flight, a power of 2; each costs a cached reply, 19 bytes. */

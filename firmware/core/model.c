@@ -16,6 +16,7 @@
 
 struct hz_model hz_model;
 
+/* Each part of it is used as one type, from NETWORK or BATCH on. */
 static union {
     int32_t align;
     uint8_t bytes[HZ_POOL_BYTES];
