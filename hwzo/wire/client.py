@@ -109,6 +109,7 @@ class Client:
         self._fetches = 0  # in flight
         self._receive_buffer = 0
         self._timer = RetransmissionTimer()
+        self._doubtful: dict[int, float] = {}  # seq to seconds until an answer, of frames sent twice
 
     @property
     def where(self) -> str:
@@ -253,10 +254,15 @@ class Client:
                 flight = flights.popleft()
                 self._bytes -= flight.size
                 self._fetches -= flight.fetch
+                if flight.resent:
+                    self._doubtful[(self._base + len(done)) & 0xFFFF] = now - flight.sent_at
                 done.append(flight)
             if done:
                 self._base = (self._base + len(done)) & 0xFFFF
                 self.statistics.commands += len(done)
+                self._timer.answered()
+                for seq in [*self._doubtful][: -self.hello.window]:
+                    del self._doubtful[seq]
                 if not done[-1].resent:
                     self._timer.saw(now - done[-1].sent_at)
                 return done
@@ -287,6 +293,8 @@ class Client:
                     flight.answer = frame
                     last = max(last, index)
                     continue
+            elif kind == _REPLY and of == session and seq in self._doubtful:
+                self._timer.saw(self._doubtful.pop(seq))  # a second answer: the first frame hadn't been lost
             elif kind == _NAK and of == session:
                 self.statistics.naks += 1
                 missed |= (unpack(Nak, payload).expected - self._base) & 0xFFFF <= len(flights)
@@ -331,6 +339,7 @@ class Client:
     def _disconnect(self) -> None:
         self._connected = False
         self._flights.clear()
+        self._doubtful.clear()
         self._bytes = self._fetches = 0
 
     def _greeted(self, nonce: int, until: float) -> HelloReply | None:

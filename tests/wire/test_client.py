@@ -214,12 +214,18 @@ def test_a_board_that_falls_silent(hostile_line):
     assert line.now == pytest.approx(3.0, abs=0.1)
 
 
-def test_a_slow_command_is_waited_for_and_run_once(hostile_line):
-    line = hostile_line(latency_s=1.5)  # three times the first resend
+def test_slow_commands_run_once_and_are_soon_waited_for(hostile_line):
+    line = hostile_line(latency_s=1e-3)
     client = client_of(line)
-    client.connect(timeout_s=10)
-    losses = [reply.loss for reply in client.requests(Evaluate(0, k, 5, 0) for k in range(20))]
-    assert losses == list(range(1, 21))
+    client.connect()
+    list(client.requests(writes(100)))
+    line.latency_s = 0.4  # twenty times what the client has learnt to wait
+    losses = [reply.loss for reply in client.requests(Evaluate(0, k, 5, 0) for k in range(400))]
+    assert losses == list(range(101, 501))
+    resent = client.statistics.resent
+    assert resent > 0
+    list(client.requests(Evaluate(0, k, 5, 0) for k in range(400)))
+    assert client.statistics.resent == resent
 
 
 def test_another_schema_is_a_firmware_mismatch(hostile_line):

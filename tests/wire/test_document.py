@@ -132,7 +132,7 @@ def reply_program():
             )
             yield f"{{ struct {name} m = {{ {values} }}; {name}_pack(p, &m); }}"
         yield f'printf("{command.name} ");'
-        yield f'for (int i = 0; i < {name.upper()}_SIZE; i++) printf("%02x", p[i]); puts("");'
+        yield f'for (int i = 0; i < {name.upper()}_SIZE; i++) {{ printf("%02x", p[i]); }} puts("");'
     yield "return 0; }"
 
 
