@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from hwzo.firmware.boards import BOARDS, Board, Requirement
-from hwzo.firmware.build import build, build_command
+from hwzo.firmware.build import Array, build, build_command
 from hwzo.firmware.sizes import Sizes, deepest_stack, sizes
 from hwzo.firmware.sources import source_folder
 from hwzo.firmware.toolchain import ToolchainError, missing
@@ -21,6 +21,7 @@ from hwzo.firmware.virtual import VirtualBoard, start
 
 __all__ = [
     "BOARDS",
+    "Array",
     "Board",
     "Requirement",
     "Sizes",

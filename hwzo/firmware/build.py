@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,14 +58,13 @@ class Recipe:
         return digest.hexdigest()[:24]
 
 
-def build(board: str, *, array: Array = "sim", baud: int | None = None, definitions: Sequence[str] = ()) -> Path:
+def build(board: str, *, array: Array = "sim", baud: int | None = None) -> Path:
     """Build a board's firmware, or find it built.
 
     Args:
         board: its name.
         array: ``sim``, a noisy chip in software on the board, or ``spi``, a crossbar behind SPI DACs and the ADC.
         baud: rate of its UART; 115200 if none is given.
-        definitions: more macros, ``NAME=VALUE``; another size of the pool, say.
 
     Returns:
         The ELF file, in the user's cache.
@@ -77,7 +75,7 @@ def build(board: str, *, array: Array = "sim", baud: int | None = None, definiti
     """
     chosen = board_of(board)
     require(chosen.to_build, f"build firmware for {board}")
-    return made(recipe(board, array=array, baud=baud, definitions=definitions))
+    return made(recipe(board, array=array, baud=baud))
 
 
 def build_command(board: str, output: Path, *, array: Array = "sim", baud: int | None = None) -> list[str]:
@@ -89,7 +87,7 @@ def build_command(board: str, output: Path, *, array: Array = "sim", baud: int |
     return recipe(board, array=array, baud=baud).command(output)
 
 
-def recipe(board: str, *, array: Array = "sim", baud: int | None = None, definitions: Sequence[str] = ()) -> Recipe:
+def recipe(board: str, *, array: Array = "sim", baud: int | None = None) -> Recipe:
     """How a board's firmware is built; see `build`."""
     chosen = board_of(board)
     if array not in ARRAYS:
@@ -100,7 +98,6 @@ def recipe(board: str, *, array: Array = "sim", baud: int | None = None, definit
     options = (
         *("-std=c99", *WARNINGS, *chosen.flags, '-DHZ_CONFIG="board_config.h"', f"-DHZ_ARRAY=hz_array_{array}"),
         *(f"-DHZ_BAUD={baud}UL", *(("-DHZ_SPI",) if array == "spi" else ())),
-        *(f"-D{definition}" for definition in definitions),
     )
     return Recipe(f"{board}.elf", chosen.compiler.name, options, ("core", *chosen.folders), chosen.libraries)
 

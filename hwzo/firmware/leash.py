@@ -2,7 +2,7 @@
 
 The program runs until it ends by itself or this process's standard input is closed, as it is when the process at its
 other end dies, however it dies. Nothing is read from it: it is the program's too, for commands. Unless SERIAL is -1, it
-is a descriptor that becomes the program's standard input and output.
+is a descriptor that becomes the program's standard input and output. Once the program runs, "started" is printed.
 
 It imports nothing of hwzo, so that it starts within some 10 ms.
 """
@@ -36,10 +36,16 @@ def _become(program: list[str], serial: int, leash: int) -> None:
 
 def main() -> int:
     """Run the program; its exit code, or 0 if the leash was let go."""
-    leash, child = os.getpid(), os.fork()
+    leash = os.getpid()
+    started, starting = os.pipe()  # the second is closed by the program's start, or by its failure
+    child = os.fork()
     if child == 0:
         _become(sys.argv[2:], int(sys.argv[1]), leash)
+        os.write(starting, b"!")
         os._exit(127)
+    os.close(starting)
+    if not os.read(started, 1):
+        os.write(1, b"started\n")
     closed = select.poll()
     closed.register(0, 0)  # hang-ups are always told
     while True:

@@ -28,7 +28,7 @@ from hwzo.firmware.build import Array, build, simavr_board
 from hwzo.firmware.toolchain import require
 
 LEASH = Path(__file__).with_name("leash.py")
-READY = {"simavr": rb"pty ", "qemu": rb"\(qemu\) ", "process": rb""}
+READY = {"simavr": rb"pty ", "qemu": rb"\(qemu\) ", "process": rb"started"}
 POWER_ON, RESET_PIN = 1, 2
 """What a process is told about its start."""
 QEMU_SEED_AT = 0x203FFFF0

@@ -5,7 +5,7 @@
 #define HZ_WINDOW 4
 #define HZ_MAX_PAYLOAD 128
 #define HZ_NONVOLATILE_BYTES 4080
-#define HZ_RECEIVE_RING 256
+#define HZ_RECEIVE_RING 255
 #define HZ_SEND_RING 64
 /* Of port B, on the chip's own SPI. */
 #define HZ_PIN_SS 0

@@ -29,9 +29,10 @@ static volatile uint8_t received[HZ_RECEIVE_RING], sending[HZ_SEND_RING];
 static struct ring_ends receive, send;
 static volatile uint16_t overruns;
 
-static inline uint8_t after(uint8_t index, uint16_t size)
+static inline uint8_t after(uint8_t index, uint8_t size)
 {
-    return (uint8_t)((index + 1U) % size);
+    index++;
+    return index == size ? 0 : index;
 }
 
 void uart_begin(void)

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Sizes are powers of two, at most 256: an index is one byte, which an interrupt reads and writes whole. */
+/* At most 255: an index is one byte, which an interrupt reads and writes whole. */
 #ifndef HZ_RECEIVE_RING
 #define HZ_RECEIVE_RING 128
 #endif
