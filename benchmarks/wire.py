@@ -2,10 +2,16 @@
 
     python benchmarks/wire.py [--json] [--rounds N]
 
-The board is firmware/boards/posix, compiled here with gcc. All take turns in one run: `client`, the whole client (pack,
-frame, window, check, unpack); `raw`, the same frames made beforehand and the replies only counted; `echo`, a process
-that gives back what it is sent, and counting; each with the board's window in flight, one write a burst. `one` has a
-single command in flight. The ratio client/raw is taken within each round.
+The board is firmware/boards/posix, compiled here with gcc. All take turns in one run, with the board's window in flight
+and one write a burst:
+
+    client        the whole client through a serial port: pack, frame, window, check, unpack
+    client, bare  the same client on a file descriptor that it reads and writes blockingly, nothing in between
+    client, one   one command in flight
+    raw           no client: the same frames, made beforehand, and the zeros of the replies counted
+    echo          the same, with a process that gives back what it is sent in place of the board
+
+The ratios client/bare (what the serial port costs) and client/raw (what everything costs) are taken within each round.
 """
 
 from __future__ import annotations
@@ -27,7 +33,7 @@ from pathlib import Path
 from hwzo.wire.client import Client
 from hwzo.wire.frames import burst, request_block
 from hwzo.wire.messages import pack
-from hwzo.wire.schema import SafeTimeout, command_of
+from hwzo.wire.schema import SafeTimeout, Statistics, command_of
 from hwzo.wire.transport import SerialTransport
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
@@ -68,6 +74,31 @@ def echo() -> Iterator[int]:
         os.close(there)
 
 
+def opened(path: str) -> int:
+    """A descriptor whose reads wait for a byte; pyserial leaves the line so that they don't wait at all."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    tty.setraw(descriptor)
+    return descriptor
+
+
+class Bare:
+    """A transport that is a file descriptor and nothing else."""
+
+    description = "a file descriptor"
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = opened(path)
+
+    def write(self, data: bytes) -> None:
+        os.write(self.descriptor, data)
+
+    def read(self, timeout_s: float) -> bytes:
+        return os.read(self.descriptor, 65536)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
 def counted(descriptor: int, bursts: list[tuple[bytes, int]]) -> float:
     """Seconds to write each burst and read until as many zeros have come back as go with it."""
     start = time.perf_counter()
@@ -96,10 +127,14 @@ def turn(path: str, echoing: int, n: int) -> dict[str, float]:
         op, payload = command_of(SafeTimeout).op, pack(COMMAND)
         rates: dict[str, float] = {}
 
-        start = time.perf_counter()
-        for _ in client.requests(COMMAND for _ in range(n)):
-            pass
-        rates["client"] = n / (time.perf_counter() - start)
+        bare = Client(Bare(path))
+        for case, with_ in (("client, bare", bare), ("client", client)):
+            with_.connect()
+            start = time.perf_counter()
+            for _ in with_.requests(COMMAND for _ in range(n)):
+                pass
+            rates[case] = n / (time.perf_counter() - start)
+        bare.close()
 
         start = time.perf_counter()
         for _ in range(n // 10):
@@ -109,7 +144,7 @@ def turn(path: str, echoing: int, n: int) -> dict[str, float]:
 
         hello = client.connect()  # numbers begin anew; DESCRIBE took the first
         blocks = [request_block(hello.session, hello.next_seq + 1 + i, op, payload) for i in range(n)]
-        descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        descriptor = opened(path)
         try:
             os.write(descriptor, burst(blocks[:1]))
             time.sleep(0.05)
@@ -118,6 +153,9 @@ def turn(path: str, echoing: int, n: int) -> dict[str, float]:
             rates["raw"] = (n - 1) / counted(descriptor, made)
         finally:
             os.close(descriptor)
+        client.connect()
+        seen = client.request(Statistics())
+        assert (seen.bad, seen.gaps, seen.duplicates, seen.overruns) == (0, 0, 0, 0), seen
         rates["echo"] = n / counted(echoing, bursts_of(blocks, window, None))
         return rates
     finally:
@@ -137,9 +175,10 @@ def main() -> None:
         rates = [rates[case] for rates in rounds]
         spread = max(rates) - min(rates)
         rows.append({"case": case, "per_second": statistics.median(rates), "spread": spread, "n": len(rates)})
-    ratios = [rates["client"] / rates["raw"] for rates in rounds]
-    ratio = {"case": "client/raw", "ratio": statistics.median(ratios), "spread": max(ratios) - min(ratios)}
-    rows.append({**ratio, "n": len(ratios)})
+    for name, other in (("client/bare", "client, bare"), ("client/raw", "raw")):
+        ratios = [rates["client"] / rates[other] for rates in rounds]
+        spread = max(ratios) - min(ratios)
+        rows.append({"case": name, "ratio": statistics.median(ratios), "spread": spread, "n": len(ratios)})
     if options.json:
         print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))
         return
