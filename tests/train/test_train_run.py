@@ -513,7 +513,7 @@ def test_evaluate_reads_the_test_split(finished):
 def test_evaluate_agrees_with_arithmetic(finished):
     _, path = finished
     weights = hwzo.load_run(path).weights()
-    ideal = hwzo.evaluate(path, "crossbar:ideal?dac_bits=0&adc_bits=0", repeats=1)
+    ideal = hwzo.evaluate(path, "crossbar:ideal?dac_bits=0&adc_bits=0&engine=numpy", repeats=1)
     task = xor()
     outputs = task.network.forward(weights.theta, task.test.inputs)[-1]
     assert ideal.loss == pytest.approx(np.square(outputs - task.test.targets).mean(), rel=1e-12)

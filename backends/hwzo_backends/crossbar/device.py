@@ -228,7 +228,7 @@ class CrossbarDevice:
     def _measure_part(
         self, probes: Probes, batch: Batch, read_back: Array | None, start: int
     ) -> tuple[list[Array], Cost]:
-        """Nodes of a few probes, and the cost of their writes; fills ``read_back`` from row ``start`` on."""
+        """Nodes of a few probes, those wanted, and the cost of their writes; fills ``read_back`` from row ``start``."""
         duration = len(batch) * self._sample_seconds
         displacements: Array | None = None
         if probes.scales.any():
@@ -253,7 +253,8 @@ class CrossbarDevice:
             self._latched, self._last = np.array(realised.weights[0]), None
             if read_back is not None:
                 read_back[start + i] = self._read_back(self._latched)
-        return self._engine.forward(batch.inputs, Realised.stack(seen), events), cost
+        last = probes.want in ("loss", "outputs")
+        return self._engine.forward(batch.inputs, Realised.stack(seen), events, last=last), cost
 
     # --- reading back ---
 

@@ -18,6 +18,9 @@ from hwzo_backends.crossbar.tiles import LayerTiles
 
 CHUNK = 1 << 21
 """Numbers that a part of a population may take in memory at a time."""
+SAMPLES = 1 << 23
+"""Numbers that a part of a batch may take in memory at a time, as signals on rows and columns."""
+_PART = 40  # bits of an event's number; above them stands the part of the batch
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,31 @@ class Engine:
         """Standard normal numbers that a sample takes: one a column of each tile, slice and read."""
         return len(self.scales) * sum(len(layer.rows) * layer.n_outputs * layer.reads for layer in self.layers)
 
-    def forward(self, inputs: Array, realised: Realised, events: NDArray[np.int64]) -> list[Array]:
-        """Pre-activations of every layer as digitised, each (K, batch, units).
+    def forward(
+        self, inputs: Array, realised: Realised, events: NDArray[np.int64], *, last: bool = False
+    ) -> list[Array]:
+        """Pre-activations of every layer as digitised, each (K, batch, units); with ``last``, of the last layer only.
 
-        Read noise that is independent between reads and cells is drawn at the columns instead of the cells: a sum over
-        the rows of Gaussian terms x_j n_ij is Gaussian with variance sum_j x_j^2 variance_ij. Exact.
+        A batch that is large for the network is taken part by part, in parts that depend on nothing else.
 
         Args:
             inputs: (batch, n_inputs).
             realised: the cells.
             events: (K,) numbers of the evaluations, which address their noise.
+            last: whether the other layers are wanted.
+        """
+        size = max(1, SAMPLES // sum(layer.reads * (layer.n_rows + layer.n_outputs) for layer in self.layers))
+        parts: list[list[Array]] = []
+        for index, start in enumerate(range(0, len(inputs), size)):
+            nodes = self._pass(inputs[start : start + size], realised, events + (index << _PART))
+            parts.append(nodes[-1:] if last else nodes)
+        return parts[0] if len(parts) == 1 else [np.concatenate(layer, axis=1) for layer in zip(*parts, strict=True)]
+
+    def _pass(self, inputs: Array, realised: Realised, events: NDArray[np.int64]) -> list[Array]:
+        """`forward` of one part of a batch.
+
+        Read noise that is independent between reads and cells is drawn at the columns instead of the cells: a sum over
+        the rows of Gaussian terms x_j n_ij is Gaussian with variance sum_j x_j^2 variance_ij. Exact.
         """
         n_probes, n_samples = len(events), len(inputs)
         activate, _ = ACTIVATIONS[self.network.activation]
@@ -146,7 +164,7 @@ class Engine:
             part = probes.part(start, min(start + step, len(probes)))
             stop = start + len(part)
             own = self.with_own_noise(realised, sigma, events[start:stop], spec.size)
-            nodes = self.forward(batch.inputs, displaced(own, part, spec, self.scales), events[start:stop])
+            nodes = self.forward(batch.inputs, displaced(own, part, spec, self.scales), events[start:stop], last=True)
             losses[start:stop] = sample_losses(nodes[-1], batch.targets, batch.loss).mean(axis=-1)
         return losses
 

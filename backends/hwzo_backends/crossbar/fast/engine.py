@@ -84,8 +84,7 @@ class FastEngine(Engine):
             for done in [pool.submit(evaluate, k0, k1) for k0, k1 in pairwise(edges)]:
                 done.result()
 
-    def forward(self, inputs: Array, realised: Realised, events: NDArray[np.int64]) -> list[Array]:
-        """See `Engine.forward`."""
+    def _pass(self, inputs: Array, realised: Realised, events: NDArray[np.int64]) -> list[Array]:
         activate, _ = ACTIVATIONS[self.network.activation]
         columns = _FastColumns(self, realised, _plain(events, np.int64))
         nodes: list[Array] = []
@@ -172,7 +171,7 @@ class FastEngine(Engine):
         own = (sigma / self.scales[0]) * self.noise.at(Stream.PARAMETERS, int(events[k])).standard_normal(spec.size)
         weights = np.array(moved.weights)
         weights[0, : spec.size] += own
-        nodes = self.forward(batch.inputs, replace(moved, weights=weights), events[k : k + 1])
+        nodes = self.forward(batch.inputs, replace(moved, weights=weights), events[k : k + 1], last=True)
         return float(sample_losses(nodes[-1], batch.targets, batch.loss).mean())
 
 
