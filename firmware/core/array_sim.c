@@ -63,34 +63,51 @@ static void sim_write(hz_index first, hz_index count)
 
 static void sim_displace(void) { chip.evaluation++; }
 
-static void sim_layer(uint8_t l)
+/* Add a row's part to the sums of every sample. */
+HZ_APART static void accumulate(uint8_t l, uint16_t i)
 {
-    const struct hz_layer *layer = &hz_model.layer[l];
-    const uint16_t outputs = layer->outputs;
-    for (hz_index n = 0; n < hz_model.sums; n++) {
-        hz_model.sum[n] = 0;
-    }
-    /* Row by row, so that each weight is realised once and serves all samples. */
-    for (uint16_t i = 0; i <= layer->inputs; i++) {
-        realise(hz_model.line, outputs, l, i, 0);
-        int32_t *sum = hz_model.sum;
-        for (uint16_t s = 0; s < hz_model.samples; s++) {
-            const int8_t drive = hz_model_drive(l, s, i);
-            for (uint16_t j = 0; j < outputs; j++) {
-                *sum++ += (int32_t)drive * hz_model.line[j];
-            }
+    const uint16_t outputs = hz_model.layer[l].outputs;
+    int32_t *sum = hz_model.sum;
+    for (uint16_t s = 0; s < hz_model.samples; s++) {
+        const int8_t drive = hz_model_drive(l, s, i);
+        if (drive == 0) {
+            sum += outputs;
+            continue;
         }
-        hz_board->feed();
+        const int16_t *weight = hz_model.line;
+        for (uint16_t j = outputs; j > 0; j--) {
+            *sum++ += (int32_t)drive * *weight++;
+        }
     }
+}
+
+HZ_APART static void make_nodes(uint8_t l)
+{
+    const uint16_t outputs = hz_model.layer[l].outputs;
     const int32_t *sum = hz_model.sum;
+    hz_index node = hz_model.layer[l].node;
     for (uint16_t s = 0; s < hz_model.samples; s++) {
         for (uint16_t j = 0; j < outputs; j++) {
             hz_model_keep(l, s, j, hz_model_scaled(l, *sum++));
         }
-        const hz_index node = (hz_index)((hz_index)s * hz_model.nodes + layer->node);
         add_noise(NODE, node, &hz_model.node[node], outputs);
+        node = (hz_index)(node + hz_model.nodes);
         hz_board->feed();
     }
+}
+
+static void sim_layer(uint8_t l)
+{
+    for (hz_index n = 0; n < hz_model.sums; n++) {
+        hz_model.sum[n] = 0;
+    }
+    /* Row by row, so that each weight is realised once and serves all samples. */
+    for (uint16_t i = 0; i <= hz_model.layer[l].inputs; i++) {
+        realise(hz_model.line, hz_model.layer[l].outputs, l, i, 0);
+        accumulate(l, i);
+        hz_board->feed();
+    }
+    make_nodes(l);
 }
 
 static int16_t sim_read(hz_index parameter, uint16_t number)
