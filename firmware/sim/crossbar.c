@@ -99,7 +99,7 @@ bool crossbar_attach(avr_t *avr, const char *options)
     unsigned long long seed;
     char rest;
     if (sscanf(options, "%llu:%lf%c", &seed, &array.noise_mv, &rest) != 2 || !(array.noise_mv >= 0.0)) return false;
-    const unsigned select_pin = !strcmp(avr->mmcu, "atmega2560") ? 0 : 2; /* SS */
+    const int select_pin = !strcmp(avr->mmcu, "atmega2560") ? 0 : 2; /* SS */
     array.state = seed;
     array.column = -1;
     array.avr = avr;

@@ -25,6 +25,7 @@ from types import TracebackType
 from hwzo.errors import CapabilityError, ConfigError, DeviceError
 from hwzo.firmware.boards import Board, board_of
 from hwzo.firmware.build import Array, build, simavr_board
+from hwzo.firmware.debugger import hang
 from hwzo.firmware.toolchain import require
 
 LEASH = Path(__file__).with_name("leash.py")
@@ -106,12 +107,17 @@ class VirtualBoard:
         """Hang its program where it stands, as a defect would; its watchdog will reset it.
 
         Raises:
-            CapabilityError: this board's program can't be hung from outside.
+            CapabilityError: this board has no watchdog.
             DeviceError: it doesn't run.
         """
-        if self.board.virtual != "simavr":
-            raise CapabilityError(f"{self.board.name} can't be hung from outside; boards on simavr can")
-        self._command("hang")
+        if self.board.virtual == "process":
+            raise CapabilityError(f"{self.board.name} has no watchdog that would end it; other boards have")
+        if self.board.virtual == "simavr":
+            self._command("hang")
+        elif self.running:
+            hang(self._held.debugger)
+        else:
+            raise DeviceError(f"virtual board {self.board.name} doesn't run{self._why()}")
 
     def kill(self) -> None:
         """Kill it as `kill -9` would; the terminal stays, and `restart` starts it again."""
@@ -188,7 +194,8 @@ class VirtualBoard:
         serial = ["-add-fd", f"fd={master},set=1", "-chardev", "serial,id=uart,path=/dev/fdset/1", "-serial"]
         seed = ["-device", f"loader,addr={QEMU_SEED_AT:#x},data={secrets.randbits(32):#x},data-len=4"]
         machine = ["qemu-system-arm", "-M", "mps2-an385", "-display", "none", "-nic", "none", "-monitor", "stdio"]
-        return [*machine, *serial, "chardev:uart", *seed, "-kernel", elf]
+        debugger = ["-gdb", f"unix:{self._held.debugger},server=on,wait=off"]
+        return [*machine, *serial, "chardev:uart", *seed, *debugger, "-kernel", elf]
 
     def _command(self, line: str) -> None:
         pipe = self._held.process.stdin if self._held.process is not None else None
@@ -272,6 +279,7 @@ class _Held:
         self._owner = os.getpid()
         self._folder = tempfile.TemporaryDirectory(prefix="hwzo-board-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
+        self.debugger = self.folder / "gdb"
         self.master, self.slave = os.openpty()
         tty.setraw(self.slave)
 

@@ -139,6 +139,17 @@ def test_a_program_that_hangs_is_reset_by_its_watchdog(name: str):
             assert int(board.ask("cycles")) - before >= 0.2 * 16e6  # it waited for what it was set to, 250 ms
 
 
+def test_a_cortex_m3_that_hangs_is_reset_by_its_watchdog():
+    need("cortex-m3")
+    with firmware.start("cortex-m3") as board:
+        first, begun = greeted(board), time.monotonic()
+        board.hang()
+        again = greeted(board)
+        assert time.monotonic() - begun > 1.5  # it is set to 2 s
+    assert Cause(again.reset_cause) is Cause.WATCHDOG
+    assert again.boot_id == first.boot_id + 1
+
+
 @pytest.mark.parametrize("name", AVRS)
 def test_a_watchdog_that_is_fed_never_bites(name: str):
     need(name)

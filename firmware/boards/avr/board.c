@@ -47,7 +47,7 @@ static uint8_t reset_cause(void)
     if (reset_flags & _BV(BORF)) {
         return HZ_CAUSE_BROWN_OUT;
     }
-    return reset_flags & _BV(EXTRF) ? HZ_CAUSE_RESET_PIN : HZ_CAUSE_UNKNOWN;
+    return (reset_flags & _BV(EXTRF)) ? HZ_CAUSE_RESET_PIN : HZ_CAUSE_UNKNOWN;
 }
 
 static uint8_t *eeprom(uint16_t offset)

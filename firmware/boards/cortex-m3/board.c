@@ -17,15 +17,16 @@
 struct uart {
     volatile uint32_t data, state, control, interrupt, divisor;
 };
-#define UART ((struct uart *)0x40004000UL)
-enum { SEND_FULL = 1, OVERRUN = 8 };                        /* state */
-enum { SEND = 1, RECEIVE = 2, RECEIVE_INTERRUPT = 8 };      /* control */
-enum { RECEIVE_CLEAR = 2, OVERRUN_CLEAR = 8 };              /* interrupt */
+static struct uart *const uart = (struct uart *)0x40004000UL;
+enum { SEND_FULL = 1, OVERRUN = 8 };                   /* state */
+enum { SEND = 1, RECEIVE = 2, RECEIVE_INTERRUPT = 8 }; /* control */
+enum { RECEIVE_CLEAR = 2, OVERRUN_CLEAR = 8 };         /* interrupt */
 
 struct watchdog {
+    // cppcheck-suppress unusedStructMember
     volatile uint32_t load, value, control, clear;
 };
-#define WATCHDOG ((struct watchdog *)0x40008000UL)
+static struct watchdog *const watchdog = (struct watchdog *)0x40008000UL;
 enum { INTERRUPT = 1, RESET = 2 }; /* control */
 
 #define SYSTICK ((volatile uint32_t *)0xE000E010UL) /* control, reload, value */
@@ -64,13 +65,13 @@ void on_tick(void)
 
 void on_uart_receive(void)
 {
-    if (UART->state & OVERRUN) {
-        UART->state = OVERRUN;
-        UART->interrupt = OVERRUN_CLEAR;
+    if (uart->state & OVERRUN) {
+        uart->state = OVERRUN;
+        uart->interrupt = OVERRUN_CLEAR;
         overruns++;
     }
-    UART->interrupt = RECEIVE_CLEAR; /* before the read: the next byte may come right after it */
-    const uint8_t byte = (uint8_t)UART->data;
+    uart->interrupt = RECEIVE_CLEAR; /* before the read: the next byte may come right after it */
+    const uint8_t byte = (uint8_t)uart->data;
     const uint16_t next = (uint16_t)((received_end + 1U) % RECEIVE_RING);
     if (next == received_first) {
         overruns++;
@@ -93,9 +94,9 @@ static bool uart_read(uint8_t *byte)
 static void uart_write(const uint8_t *bytes, uint16_t count)
 {
     for (; count != 0; count--) {
-        while (UART->state & SEND_FULL) {
+        while (uart->state & SEND_FULL) {
         }
-        UART->data = *bytes++;
+        uart->data = *bytes++;
     }
 }
 
@@ -111,7 +112,7 @@ static uint32_t milliseconds(void)
 
 static void feed(void)
 {
-    WATCHDOG->clear = 1;
+    watchdog->clear = 1;
 }
 
 static struct hz_board board = {
@@ -152,13 +153,13 @@ static void rest(void)
 int main(void)
 {
     count_boot();
-    WATCHDOG->load = CLOCK_HZ / 1000UL * WATCHDOG_MS;
-    WATCHDOG->control = INTERRUPT | RESET;
+    watchdog->load = CLOCK_HZ / 1000UL * WATCHDOG_MS;
+    watchdog->control = INTERRUPT | RESET;
     SYSTICK[1] = CLOCK_HZ / 1000UL - 1UL;
     SYSTICK[2] = 0;
     SYSTICK[0] = 7; /* processor clock, interrupt, on */
-    UART->divisor = CLOCK_HZ / HZ_BAUD;
-    UART->control = SEND | RECEIVE | RECEIVE_INTERRUPT;
+    uart->divisor = CLOCK_HZ / HZ_BAUD;
+    uart->control = SEND | RECEIVE | RECEIVE_INTERRUPT;
     INTERRUPT_ENABLE = 1; /* number 0: UART 0 has received */
     hz_start(&board, &HZ_ARRAY);
     for (;;) {

@@ -24,10 +24,10 @@ static void halt(void)
 void start(void)
 {
     const uint32_t *from = data_image;
-    for (uint32_t *to = data_begin; to < data_end; to++) {
+    for (uint32_t *to = data_begin; to != data_end; to++) {
         *to = *from++;
     }
-    for (uint32_t *to = bss_begin; to < bss_end; to++) {
+    for (uint32_t *to = bss_begin; to != bss_end; to++) {
         *to = 0;
     }
     (void)main();
@@ -35,8 +35,8 @@ void start(void)
 }
 
 union vector {
-    const void *address;
-    void (*handler)(void);
+    const void *address;   // cppcheck-suppress unusedStructMember
+    void (*handler)(void); // cppcheck-suppress unusedStructMember
 };
 
 /* ARMv7-M: initial stack pointer, 15 exceptions, then the board's interrupts. */
