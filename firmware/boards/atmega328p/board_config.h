@@ -7,7 +7,7 @@
 #define HZ_WINDOW 4
 #define HZ_MAX_PAYLOAD 64
 #define HZ_NONVOLATILE_BYTES 1008
-#define HZ_RECEIVE_RING 88
+#define HZ_RECEIVE_RING 104
 #define HZ_SEND_RING 16
 /* Of port B, on the chip's own SPI. */
 #define HZ_PIN_SS 2
