@@ -13,7 +13,8 @@ BIN := .venv/bin
 # One stamp an interpreter; they lie in .venv, and go when it is made anew for another one.
 READY := .venv/.ready-$(subst /,-,$(PYTHON))
 # What the tests use beyond Python: data sets and compilers, as Debian packages.
-DEBIAN_PACKAGES := dataset-fashion-mnist
+DEBIAN_PACKAGES := dataset-fashion-mnist gcc gcc-avr avr-libc libsimavr-dev libelf-dev gcc-arm-none-eabi \
+  qemu-system-arm cppcheck
 
 # Python is the machine's own, never a download; a virtual environment of the caller's is not ours to change.
 export UV_PYTHON_DOWNLOADS := never
