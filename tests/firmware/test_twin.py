@@ -11,8 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hwzo
 from hwzo import firmware
+from hwzo.device import Update as ParameterUpdate
+from hwzo.directions import directions
+from hwzo.errors import ConfigError
 from hwzo.network import Network, sample_losses
+from hwzo.probes import Batch, Probes
 from hwzo.wire.client import Client
 from hwzo.wire.endpoint import Endpoint
 from hwzo.wire.errors import CommandError
@@ -41,14 +46,8 @@ from hwzo.wire.schema import (
 )
 from hwzo.wire.transport import MemoryTransport, SerialTransport
 from hwzo_backends.serial.twin import Twin
-from hwzo_backends.serial.twin_service import Build, TwinService, identity
+from hwzo_backends.serial.twin_service import BUILDS, TwinService, identity
 
-POSIX = Build(model="posix")
-BUILDS = {
-    "posix": POSIX,
-    "atmega328p": Build("atmega328p", 1104, 3, 4096, 4, 64, 104, 1008),
-    "cortex-m3": Build("cortex-m3", 2 << 20, 8, 4096, 8, 512, 0, 0),
-}
 KEY = 0x0123456789ABCDEF
 
 
@@ -354,3 +353,51 @@ def test_the_twin_is_near_the_network_in_real_numbers():
 def test_a_network_needs_a_key_for_its_directions():
     with pytest.raises(RuntimeError, match="set_key"):
         Twin((2, 2)).update([(0, 1)])
+
+
+# --- as a device ---
+
+
+def test_as_a_device_it_is_the_board(posix: firmware.VirtualBoard):
+    """The same numbers, read back and lost alike, whatever noise is on; nothing has to be compiled for one of them."""
+    options = "layers=5-4-3&read_noise=0.01&programming=0.02&node_noise=0.03&seed=9"
+    rng = np.random.default_rng(0)
+    batch = Batch(rng.uniform(-1, 1, (7, 5)), rng.integers(0, 3, 7))
+    seen = []
+    for name in ("posix", "twin"):
+        device = hwzo.connect(f"board:{name}?{options}")
+        theta = np.round(np.linspace(-0.5, 0.5, device.parameters.size) * 4096) / 4096
+        device.program(theta)
+        losses = device.measure(Probes(np.arange(5), np.full(5, 0.1), key=3), batch)
+        step = 0.25 * directions("rademacher", device.parameters, key=3, step=0, counters=np.array([2]))[0]
+        device.apply(ParameterUpdate(theta + step, step, 0, np.array([2]), np.array([0.25])))
+        nodes = device.measure(Probes(np.arange(2), np.full(2, 0.1), key=3, step=1, want="weights"), batch)
+        seen.append((losses.losses, nodes.losses, *nodes.nodes, nodes.realised, device.read(2)))
+        assert device.info.emulated
+        device.close()
+    for real, twin in zip(*seen, strict=True):
+        np.testing.assert_array_equal(real, twin)
+
+
+@pytest.mark.parametrize("like", [name for name in BUILDS if name != "posix"])
+def test_it_is_as_small_as_another_board(like: str):
+    need(like)
+    with firmware.start(like) as board:
+        client = Client(SerialTransport(board.port))
+        client.connect()
+        client.request(SetNetwork(TANH, -4096, 4096, (9, 5, 2)))
+        real = client.request(Describe())
+        client.close()
+    device = hwzo.connect(f"board:twin?like={like}&layers=9-5-2")
+    assert device.capabilities.max_batch == real.max_samples
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [("board:twin?baud=9600", "baud"), ("board:twin?paced=1", "paced"), ("board:posix?like=atmega328p", "like")],
+)
+def test_what_makes_no_sense_is_refused(url: str, key: str):
+    with pytest.raises(ConfigError, match=key) as caught:
+        hwzo.connect(url)
+    assert caught.value.key == key

@@ -12,6 +12,10 @@ from hwzo.registry import DeviceURL, Listing
 from hwzo_backends.serial.device import BoardDevice
 from hwzo_backends.serial.lines import BoardLine, line_of
 from hwzo_backends.serial.options import BoardOptions, PortOptions, resolve
+from hwzo_backends.serial.twin_service import BUILDS, TwinLine
+
+TWIN = "twin"
+"""A board without firmware: see `hwzo_backends.serial.twin_service`."""
 
 
 class SerialBackend:
@@ -49,12 +53,19 @@ class BoardBackend:
 
     def open(self, url: DeviceURL, *, network: Network | None, window: float | None, seed: int | None) -> BoardDevice:
         """See `hwzo.registry.Backend.open`; what neither URL nor arguments give is 64-32-10 tanh, window 1, seed 0."""
-        if url.target not in firmware.BOARDS:
+        if url.target not in (*firmware.BOARDS, TWIN):
             raise ConfigError(
-                f"there is no board {url.target!r}; there are {', '.join(firmware.BOARDS)}, as in board:posix",
+                f"there is no board {url.target!r}; there are {', '.join((*firmware.BOARDS, TWIN))}, as in board:posix",
                 key="device",
             )
         options = resolve(BoardOptions, url, network=network, window=window, seed=seed)
+        if url.target == TWIN:
+            for key in ("array", "adc_noise", "baud", "paced"):
+                if getattr(options, key) != BoardOptions.model_fields[key].default:
+                    raise ConfigError(f"board:twin has neither pins nor a UART, and takes no {key}", key=key)
+            return BoardDevice(TwinLine(BUILDS[options.like or "posix"]), options, url)
+        if options.like is not None:
+            raise ConfigError(f"like={options.like}: only board:twin is like another board", key="like")
         if options.adc_noise and options.array != "spi":
             raise ConfigError("adc_noise goes with array=spi; a simulated array has read_noise", key="adc_noise")
         crossbar = (options.seed, options.adc_noise) if options.array == "spi" else None
@@ -71,6 +82,7 @@ class BoardBackend:
             packages = " ".join(dict.fromkeys(each.package for each in lacking))
             reason = f"{board.about}; needs: sudo apt-get install {packages}" if lacking else board.about
             lines.append(Listing(f"board:{board.name}", True, not lacking, reason))
+        lines.append(Listing(f"board:{TWIN}", True, True, "the arithmetic of a board, in this process; no compiler"))
         return lines
 
     def lock_name(self, url: DeviceURL) -> str | None:

@@ -83,6 +83,8 @@ class BoardOptions(Options):
     """Of the UART; None: a rate that the board makes exactly."""
     paced: bool = False
     """Hold an AVR back to its real speed."""
+    like: Literal["posix", "atmega328p", "atmega2560", "cortex-m3"] | None = None
+    """Which board ``board:twin`` is as large as; None: posix."""
 
     @property
     def noisy_pins(self) -> bool:

@@ -5,7 +5,8 @@
     endpoint = Endpoint(TwinService(), identity(boot_id=1))
     client = Client(MemoryTransport(endpoint.receive))
 
-answers every command as a board with a simulated array does, to the last bit, refusals too. What it has no counterpart
+answers every command as a board with a simulated array does, to the last bit, refusals too; ``board:twin`` is the
+same as a device, ``board:twin?like=atmega328p`` one that is as small as that board. What it has no counterpart
 of is a line that loses bytes, and time: its statistics count the array's use only.
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.wire.endpoint import Identity, RefusalError
+from hwzo.wire.endpoint import Endpoint, Identity, RefusalError
 from hwzo.wire.schema import (
     Action,
     ActivationCode,
@@ -59,6 +60,7 @@ from hwzo.wire.schema import (
     Values,
     Write,
 )
+from hwzo.wire.transport import MemoryTransport, Transport
 from hwzo_backends.serial.twin import MOST, Integers, SimulatedArray, Twin, limit_of
 
 FIRMWARE = (0, 1)
@@ -102,11 +104,46 @@ class Build:
         return 4 * max(32, samples * max(widths[1:])) + samples * (2 * sum(widths[1:]) + row)
 
 
+BUILDS = {
+    build.model: build
+    for build in (
+        Build("posix"),
+        Build("atmega328p", 1104, 3, window=4, max_payload=64, receive_buffer=104, nonvolatile=1008),
+        Build("atmega2560", 6144, 4, window=4, max_payload=128, receive_buffer=255, nonvolatile=4080),
+        Build("cortex-m3", 2 << 20, window=8, max_payload=512, nonvolatile=0),
+    )
+}
+"""As large as the boards that there is firmware for: what fits into one fits into the other."""
+
+
 def identity(boot_id: int, build: Build | None = None, cause: Cause = Cause.POWER_ON) -> Identity:
     """What such a board says of itself when it is greeted."""
     of = build or Build()
     most = (of.pool_bytes - 4 * 32) // 2
     return Identity(boot_id, cause, FIRMWARE, window=of.window, max_payload=of.max_payload, max_parameters=most)
+
+
+class TwinLine:
+    """Implements `hwzo_backends.serial.lines.Line`: a way to a twin in this process.
+
+    Args:
+        build: how large it is.
+    """
+
+    virtual = True
+    serial = ""
+
+    def __init__(self, build: Build) -> None:
+        self.service = TwinService(build)
+        """What it does."""
+        self._endpoint = Endpoint(self.service, identity(1, build))
+
+    def open(self) -> Transport:
+        """See `Line.open`."""
+        return MemoryTransport(self._endpoint.receive)
+
+    def close(self) -> None:
+        """Nothing beside the transport."""
 
 
 class TwinService:
