@@ -64,7 +64,7 @@ class Options(BaseModel):
     """Of the cells that have it."""
     telegraph_tau: Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)] = 0.01
     """Its correlation time, seconds."""
-    temperature: Annotated[float, Field(ge=1.0, le=1000.0, allow_inf_nan=False)] = 300.0
+    temperature: Annotated[float, Field(ge=150.0, le=600.0, allow_inf_nan=False)] = 300.0
     """Kelvin; conductances, drift and relaxation follow by Arrhenius' law."""
     iv: bool
     """Whether the preset's nonlinear current-voltage curve counts."""
@@ -74,7 +74,7 @@ class Options(BaseModel):
     """Fraction of the cells that can't be written, half at g_min, half at g_max."""
     endurance: Annotated[int, Field(ge=0, le=10**15)] = 0
     """Writes, or pulses, after which a pair can't be changed any more; 0 is never."""
-    verify: Annotated[int, Field(ge=0, le=1000)]
+    verify: Annotated[int, Field(ge=0, le=50)]
     """Rounds of reading and correcting when pulses program a cell; 0 sends pulses without a look."""
     pulse_noise: Amount
     """Factor on the cycle-to-cycle noise of a pulse."""
