@@ -32,6 +32,8 @@ class WeightExploration:
         reprogram: write the parameters again before each reading, so that a device which keeps its programming noise
             until the next write shows a new displacement.
         decay: scale falls as (step + 1)^-decay (Spall's gamma, .101).
+        resolution: grid of the device's parameters, weight units: scales are rounded to it (at least one grid point),
+            since that is what the device can displace by. 0: any scale.
     """
 
     directions: Directions
@@ -42,6 +44,7 @@ class WeightExploration:
     read_back: bool = False
     reprogram: bool = False
     decay: float = 0.0
+    resolution: float = 0.0
 
     def __post_init__(self) -> None:
         if self.antithetic and (self.probes < 2 or self.probes % 2):
@@ -76,6 +79,9 @@ class WeightExploration:
             counters = counters + step * (self.probes // 2 if self.antithetic else self.probes)
         if self.decay:
             scales = scales * (step + 1.0) ** -self.decay
+        if self.resolution:
+            points = np.maximum(np.round(np.abs(scales) / self.resolution), 1.0)
+            scales = np.sign(scales) * points * self.resolution
         return Probes(
             counters,
             scales,

@@ -12,6 +12,7 @@ from hwzo.errors import CapabilityError
 from hwzo.explore.evidence import Evidence
 from hwzo.explore.nodes import NodeExploration
 from hwzo.explore.weights import WeightExploration
+from hwzo.methods.grid_steps import GridSteps
 from hwzo.methods.method import Outcome, Record, State
 from hwzo.methods.settings import Exploration
 from hwzo.parameters import Array, ParameterSpec
@@ -34,6 +35,8 @@ class Composition:
         rate: (t, progress) -> learning rate.
         parameters: of the device, whose bounds the targets keep to.
         reason: why it works this way on this device.
+        grid: makes the steps of a method that is plain descent along directions that a board can replay; None: steps
+            are vectors, and a device of finite resolution rounds the targets that it is given.
     """
 
     exploration: Exploration
@@ -43,6 +46,7 @@ class Composition:
     rate: Rate
     parameters: ParameterSpec
     reason: str
+    grid: GridSteps | None = None
 
     @property
     def evaluations(self) -> int:
@@ -61,6 +65,12 @@ class Composition:
     def step(self, device: Device, theta: Array, state: State, batch: Batch, t: int, progress: float) -> Outcome:
         """One step, see `Method`."""
         evidence = self.explore.measure(device, theta, batch, t)
+        if self.grid is not None:
+            rate = self.rate(t, progress)
+            counters, coefficients = self.grid.coefficients(evidence, lambda e: self.estimate(e, theta), t, rate)
+            target = self.grid.stepped(theta, t, counters, coefficients)
+            device.apply(Update(target, target - theta, t, counters, coefficients))
+            return Outcome(target, state, evidence, rate, coefficients=coefficients)
         # float32 is what the journal keeps, so the step is made from it too, and a replay is exact.
         gradient = self.estimate(evidence, theta).astype(np.float32)
         rate = self.rate(t, progress)
@@ -71,6 +81,8 @@ class Composition:
 
     def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:
         """A recorded step again, see `Method`."""
+        if self.grid is not None and record.coefficients is not None:
+            return self.grid.stepped(theta, record.t, np.unique(record.counters), record.coefficients), state
         if record.gradient is not None:
             gradient = record.gradient
         elif self.regenerable and isinstance(self.explore, WeightExploration):

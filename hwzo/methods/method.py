@@ -28,7 +28,7 @@ class Outcome:
         evidence: what was asked and what came back.
         rate: learning rate of this step.
         gradient: (n_params,) float32, the estimate that made the step; None if the method has none.
-        coefficients: decisions of a method that has no gradient.
+        coefficients: what makes the step of a method that has no gradient: decisions, or how much of each direction.
     """
 
     theta: Array

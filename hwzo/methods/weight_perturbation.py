@@ -15,6 +15,7 @@ from hwzo.estimate.least_squares import least_squares
 from hwzo.explore.evidence import Evidence
 from hwzo.explore.weights import SPALL_GAMMA, WeightExploration
 from hwzo.methods.composition import Composition, Rate
+from hwzo.methods.grid_steps import SIGNS, GridSteps, resolution_of
 from hwzo.methods.method import Start
 from hwzo.methods.settings import Estimator, Exploration, Settings
 from hwzo.noise.probe_size import EVALUATIONS, probe_size
@@ -27,6 +28,9 @@ WORKS_WITHOUT: Mapping[str, str] = {
     "intrinsic-weight": "use method 'intrinsic', which picks what this device can do, or 'block', which commands",
     "mixed": "use method 'intrinsic', which picks what this device can do, or 'block', which commands",
 }
+
+LINEAR: tuple[Estimator, ...] = ("block", "antithetic", "forward")
+"""Estimators that are linear in the displacements, their variance given."""
 
 FINAL_RATE = 0.02
 SPALL_ALPHA = 0.602
@@ -87,8 +91,11 @@ def compose(
         scale = start.quantity("probe_size", lambda: _measured_scale(start, law, central=paired))
     moment = second_moment(law, device.parameters)
     start.settings = replace(chosen, scale=scale).keep(takes)
+    resolution = resolution_of(device.parameters) if commands and law in SIGNS else 0.0
+    along = Directions(law, device.parameters, start.key)
+    replayed = resolution > 0 and not reads and chosen.update == "sgd" and estimator in LINEAR
     explore = WeightExploration(
-        Directions(law, device.parameters, start.key),
+        along,
         n,
         scale=scale,
         antithetic=paired,
@@ -96,6 +103,7 @@ def compose(
         read_back=reads,
         reprogram=reads and capabilities.parameter_noise == "retained",
         decay=SPALL_GAMMA if chosen.gains == "spall" else 0.0,
+        resolution=resolution,
     )
     if estimator == "forward" and reads:
         raise ConfigError(
@@ -109,6 +117,7 @@ def compose(
         rate_of(chosen),
         device.parameters,
         reason,
+        GridSteps(along, resolution) if replayed else None,
     )
 
 

@@ -15,7 +15,7 @@ from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.methods.method import Method, Record, Start
-from hwzo.methods.registry import method_named
+from hwzo.methods.registry import Entry, method_named
 from hwzo.train.bench import Bench, first_batch, key_of, open_bench
 from hwzo.train.budget import Budget, Spent
 from hwzo.train.checkpoint import Checkpoint
@@ -118,7 +118,7 @@ def _begin(
                 "task": bench.task.name if task is not None else config.task,
                 "device": guard.info.url if device is not None else config.device,
                 "budget": config.budget or entry.budget,
-                "batch": config.batch or min(entry.batch or sys.maxsize, len(bench.task.train)),
+                "batch": config.batch or _usual_batch(entry, bench),
             }
         )
         if config.target is not None and not guard.gives_outputs:
@@ -151,6 +151,12 @@ def _begin(
             journal.close()
     finally:
         bench.close()
+
+
+def _usual_batch(entry: Entry, bench: Bench) -> int:
+    """What the method likes, as far as the task has it and the device evaluates it at once."""
+    room: int | None = getattr(bench.device.capabilities, "max_batch", None)  # only a device that is short of room says
+    return min(entry.batch or sys.maxsize, len(bench.task.train), room or sys.maxsize)
 
 
 def _resume(
