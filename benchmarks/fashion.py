@@ -80,13 +80,10 @@ def main() -> None:
         print(json.dumps({"machine": machine, "rows": [row]}))
         return
     spread = "" if row["spread"] is None else f" +- {row['spread']:.4f}"
-    print(
-        f"{row['case']} on {row['device']} (emulated), {row['method']}, {row['evaluations']:,} evaluations; {machine}"
-    )
-    print(
-        f"test accuracy {row['test_accuracy']:.4f}{spread} (n = {row['n']}), {row['minutes']:.1f} min a run, {row['processor_minutes']:.1f} of a processor; "
-        f"{case.bar}"
-    )
+    print(f"{row['case']} on {row['device']} (emulated); {machine}")
+    print(f"{row['method']}, {row['evaluations']:,} evaluations; {case.bar}")
+    print(f"test accuracy {row['test_accuracy']:.4f}{spread} (n = {row['n']})")
+    print(f"{row['minutes']:.1f} min a run, {row['processor_minutes']:.1f} of a processor")
     for evaluations, accuracy in runs[0]["curve"]:
         print(f"  {evaluations:>7,} evaluations: validation {accuracy:.4f}")
 
