@@ -64,7 +64,7 @@ def test_coefficients_make_the_step_of_the_gradient(estimator, counters, signs, 
 @pytest.mark.parametrize("wanted", [0.003, 0.25, 0.5, 0.9, 1.4, -0.003, -0.6, -7.25])
 def test_rounding_is_unbiased(wanted):
     """Of N roundings the mean is a binomial's about ``wanted`` points: 5 sd, a false alarm in 1.7 million."""
-    n, rate, c = 5_000, 1.0, 1.0
+    n, rate, c = 2_000, 1.0, 1.0
     steps = grid()
     # One pair: the coefficient of its direction is -rate (L+ - L-) / 2c.
     losses = [-wanted * UNIT, wanted * UNIT]

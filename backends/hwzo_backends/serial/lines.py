@@ -57,8 +57,10 @@ class PortLine:
     def open(self) -> Transport:
         """See `Line.open`."""
         port = self._port
-        if self.serial and not Path(port).exists():
-            port = port_of(self.serial) or port
+        if self.serial and serial_of(port) != self.serial:
+            port = port_of(self.serial)
+            if port is None:
+                raise DeviceError(f"{self._port}: what has serial number {self.serial} is not plugged in")
         transport = SerialTransport(port, self._baud)
         self.serial = self.serial or serial_of(port)
         return transport
