@@ -171,7 +171,8 @@ class BoardDevice:
                 raise ConfigError(
                     f"mask is {where.dtype} of shape {where.shape}, expected bool {theta.shape}; nothing was written"
                 )
-        return self._write(np.where(where, self._session.scale.weights(theta), self._session.held), where)
+        target = np.where(where, self._session.scale.weights(theta), self._session.held)
+        return self._write(target, where, check=bool(where.all()))
 
     def apply(self, update: Update) -> Cost:
         """See `hwzo.device.Device.apply`.
@@ -183,8 +184,8 @@ class BoardDevice:
         session = self._session
         target = session.scale.weights(self.parameters.check(update.target))
         pairs = self._pairs(update)
-        before = session.scale.weights(update.target - update.step)
-        if pairs is None or not np.array_equal(before, session.held):
+        if pairs is None or not np.array_equal(session.scale.weights(update.target - update.step), session.held):
+            self._unchecked += 1
             return self._write(target, target != session.held)
         session.hold_back(update.t, pairs, target)
         self._unchecked += 1
@@ -204,7 +205,7 @@ class BoardDevice:
         pairs = tuple((k, c) for k, c in zip(counters.tolist(), units, strict=True) if c)
         return pairs if 4 + 4 * len(pairs) <= session.hello.max_payload else None
 
-    def _write(self, target: Units, where: NDArray[np.bool_]) -> Cost:
+    def _write(self, target: Units, where: NDArray[np.bool_], *, check: bool = False) -> Cost:
         session = self._session
         before = session.cost
         if where.all():
@@ -212,7 +213,7 @@ class BoardDevice:
         session.held = target
 
         def work() -> None:
-            checks = session.checked() if where.all() else ()
+            checks = session.checked() if check else ()
             session.ask(chain(session.flushed(), session.written(where), checks))
 
         session.attempt(work, again=lambda: None)  # who was lost has been given all of the target when it is back
