@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define HZ_PROTOCOL 1
-#define HZ_SCHEMA UINT32_C(0x47ae4294)
+#define HZ_SCHEMA UINT32_C(0x602104ba)
 #define HZ_CACHED_REPLY 16 /* most payload of a reply that is kept for a resend */
 #define HZ_LEAST_PAYLOAD 64 /* what every board takes and gives */
 #define HZ_ANY_FIELD 255 /* in an E_RANGE: something else has to come first */
@@ -56,6 +56,7 @@
 /* ArrayCode: What holds the weights. */
 #define HZ_ARRAY_CODE_SIM 0
 #define HZ_ARRAY_CODE_SPI 1
+#define HZ_ARRAY_CODE_EMULATED 2
 #define HZ_ARRAY_CODE_OTHER 255
 
 /* Reads: What can be read back beside the loss. */
@@ -595,7 +596,7 @@ static inline uint8_t hz_safe_enter_request_unpack(uint16_t length) { return len
  * LawCode: RADEMACHER=0 RANK1_SIGN=1
  * ActivationCode: LINEAR=0 TANH=1 RELU=2
  * LossCode: CROSS_ENTROPY=0 SQUARED_ERROR=1
- * ArrayCode: SIM=0 SPI=1 OTHER=255
+ * ArrayCode: SIM=0 SPI=1 EMULATED=2 OTHER=255
  * Reads: OUTPUTS=1 NODES=2 WEIGHTS=4
  * Latch: OUTPUTS=1 NODES=2
  * Action: SAVE=0 LOAD=1

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from hwzo import firmware
 from hwzo.cli.options import Json
 from hwzo.cli.streams import emit
 from hwzo.cli.terminal import table
@@ -46,7 +47,7 @@ class Finding:
 
 
 def findings() -> list[Finding]:
-    """Look at Python, the backends, the extras and the data."""
+    """Look at Python, the backends, the extras, the data, and what virtual boards take."""
     found = [Finding("python", sys.version_info >= (3, 10), platform.python_version(), "")]
     for name, point in sorted(backends().items()):
         try:
@@ -61,6 +62,26 @@ def findings() -> list[Finding]:
     there = folder.is_dir()
     command = "" if there else "apt-get install dataset-fashion-mnist"
     found.append(Finding("fashion-mnist", there, f"idx files in {folder}", command))
+    return found + boards()
+
+
+def boards() -> list[Finding]:
+    """Compilers, headers and simulators, and which virtual boards each is for."""
+    uses: dict[tuple[firmware.Requirement, ...], list[str]] = {}
+    for board in firmware.BOARDS.values():
+        compiler, *headers = board.to_build
+        needs = [(compiler,), *((compiler, header) for header in headers)]  # a header is looked for by its compiler
+        runner = board.to_run
+        if runner:
+            needs += [runner[:1], *((runner[0], library) for library in runner[1:])]
+        for need in dict.fromkeys(needs):
+            uses.setdefault(need, []).append(board.name)
+    found: list[Finding] = []
+    for need, names in uses.items():
+        what = need[-1]
+        there = not firmware.missing(need)
+        command = "" if there else f"sudo apt-get install {what.package}"
+        found.append(Finding(what.name, there, f"for board:{', board:'.join(names)}", command))
     return found
 
 

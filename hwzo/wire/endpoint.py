@@ -109,6 +109,7 @@ class Endpoint:
         self.identity = identity
         self.safe = False
         """True in the safe state."""
+        self.frames = 0
         self.duplicates = 0
         self.gaps = 0
         self._clock = clock
@@ -133,6 +134,7 @@ class Endpoint:
             self._make_safe()
         frames = self._splitter.feed(data)
         if frames:
+            self.frames += len(frames)
             self._heard = self._clock()
         answers = [answer for frame in frames if (answer := self._answer(frame)) is not None]
         return burst(answers) if answers else b""

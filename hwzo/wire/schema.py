@@ -86,6 +86,7 @@ class ArrayCode(IntEnum):
 
     SIM = 0
     SPI = 1
+    EMULATED = 2
     OTHER = 255
 
 

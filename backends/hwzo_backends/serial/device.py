@@ -108,7 +108,7 @@ class BoardDevice:
             model=board.model,
             serial=f"{board.serial:08x}" if board.serial else line.serial or "none",
             firmware=f"hwzo {hello.firmware_major}.{hello.firmware_minor}, HZ{hello.protocol}",
-            emulated=line.virtual or simulated,
+            emulated=line.virtual or simulated or board.array == ArrayCode.EMULATED,
         )
         noise: ParameterNoise = "none"
         if options.read_noise:
