@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,13 +34,15 @@ class SerialBackend:
         lasting = {str(path.resolve()): str(path) for path in sorted(Path("/dev/serial/by-id").glob("*"))}
         lines: list[Listing] = []
         for info in sorted(list_ports.comports()):
-            if info.hwid == "n/a" and not _opens(info.device):
-                continue  # the sixteen ttyS of a PC, of which most lead nowhere
-            what = ", ".join(part for part in (info.description, f"serial number {info.serial_number}") if part)
-            what = what if info.serial_number else info.description
-            usable = _opens(info.device)
-            reason = what if usable else f"{what}; no permission: join its group, as `sudo usermod -aG dialout $USER`"
-            lines.append(Listing(f"serial:{lasting.get(info.device, info.device)}", False, usable, reason))
+            usable = os.access(info.device, os.R_OK | os.W_OK)
+            if info.hwid == "n/a" and not usable:
+                continue  # the ttyS of a PC, of which most lead nowhere
+            what = "a serial port" if info.description == "n/a" else info.description
+            if info.serial_number:
+                what += f", serial number {info.serial_number}"
+            if not usable:
+                what += "; no permission: join its group, as by `sudo usermod -aG dialout $USER`"
+            lines.append(Listing(f"serial:{lasting.get(info.device, info.device)}", False, usable, what))
         return lines
 
     def lock_name(self, url: DeviceURL) -> str | None:
@@ -88,9 +91,3 @@ class BoardBackend:
     def lock_name(self, url: DeviceURL) -> str | None:
         """Nothing to hold: each connection has a board of its own."""
         return None
-
-
-def _opens(path: str) -> bool:
-    import os
-
-    return os.access(path, os.R_OK | os.W_OK)

@@ -379,7 +379,7 @@ class Session:
             ) from error
         begun = time.monotonic()
         deadline = begun + self._options.reconnect_s
-        log.warning("%s; trying for %g s to go on with it", error, self._options.reconnect_s)
+        log.warning("%s; trying for up to %g s to bring it back", error, self._options.reconnect_s)
         line_stands = isinstance(error, (DeviceResetError, SessionLostError, CommandError))
         while True:
             try:
@@ -398,7 +398,8 @@ class Session:
         reply = self._client.hello
         cause = Cause(reply.reset_cause).name if reply.reset_cause in set(Cause) else str(reply.reset_cause)
         self.restarts.append(Restart(str(error), cause, time.monotonic() - begun))
-        noise = "; its simulated noise starts from the beginning" if self.board.array == ArrayCode.SIM else ""
+        noisy = self._options.programming or self._options.read_noise or self._options.node_noise
+        noise = "; its simulated noise starts from the beginning" if noisy else ""
         log.warning("%s: on again after %.1f s (last start: %s)%s", self.where, time.monotonic() - begun, cause, noise)
 
     def _return(self, timeout_s: float, *, line_stands: bool) -> None:
