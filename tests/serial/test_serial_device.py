@@ -7,7 +7,7 @@ import hwzo
 from hwzo.data.catalogue import load_task
 from hwzo.device import Update
 from hwzo.directions import directions
-from hwzo.errors import CapabilityError, ConfigError
+from hwzo.errors import CapabilityError, ConfigError, DeviceError
 from hwzo.probes import Batch, Probes
 from hwzo.testing.conformance import run_conformance
 from hwzo.train.replay import replay
@@ -340,3 +340,22 @@ def test_closing_leaves_it_safe(eventful):
     device.close()
     assert line.done[-1] == "safe"
     assert line.closed
+
+
+def test_a_board_that_holds_other_parameters_is_found_out(eventful, monkeypatch):
+    monkeypatch.setattr("hwzo_backends.serial.device.CHECK_EVERY", 4)
+    device, line = eventful()
+    theta = started(device)
+
+    def step(t):
+        device.measure(pair(t), batch_of())
+        target, update = step_of(device, theta, t, 5 * UNIT)
+        device.apply(update)
+        return target
+
+    for t in range(4):
+        theta = step(t)
+    line.service.run(Write(3, (int(device.units[3]) ^ 1,)))  # a bit of the board's memory flips
+    with pytest.raises(DeviceError, match="holds other parameters than its host"):
+        for t in range(4, 10):
+            theta = step(t)
