@@ -347,15 +347,15 @@ def test_a_board_that_holds_other_parameters_is_found_out(eventful, monkeypatch)
     device, line = eventful()
     theta = started(device)
 
-    def step(t):
-        device.measure(pair(t), batch_of())
-        target, update = step_of(device, theta, t, 5 * UNIT)
-        device.apply(update)
+    def train(steps):
+        target = theta
+        for t in steps:
+            device.measure(pair(t), batch_of())
+            target, update = step_of(device, target, t, 5 * UNIT)
+            device.apply(update)
         return target
 
-    for t in range(4):
-        theta = step(t)
+    theta = train(range(4))
     line.service.run(Write(3, (int(device.units[3]) ^ 1,)))  # a bit of the board's memory flips
     with pytest.raises(DeviceError, match="holds other parameters than its host"):
-        for t in range(4, 10):
-            theta = step(t)
+        train(range(4, 10))
