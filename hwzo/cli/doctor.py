@@ -54,7 +54,8 @@ def findings() -> list[Finding]:
             load(point)
             found.append(Finding(f"backend {name}", True, point.value))
         except HwzoError as error:
-            found.append(Finding(f"backend {name}", False, str(error), f"pip install --upgrade {name}"))
+            package = point.dist.name if point.dist is not None else name  # the one that brought the backend
+            found.append(Finding(f"backend {name}", False, str(error), f"pip install --upgrade {package}"))
     for module, use, command in _EXTRAS:
         there = find_spec(module) is not None
         found.append(Finding(module, there, f"for {use}", "" if there else command))

@@ -74,7 +74,10 @@ def _parse(file: Path) -> tuple[list[int], list[Array]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        cells = [cell.strip() for cell in next(csv.reader([line]))]
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([line]))]
+        except csv.Error as error:
+            raise _refused(file, number, f"not a line of values: {error}") from error
         if header is None:
             header = [cell.lower() for cell in cells]
             if header not in ([*COLUMNS[:2]], [*COLUMNS]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,9 @@ class _Announcement(event.Listener):
 event.register("numba:compile", _Announcement())
 
 
+_ROOM = 64 << 20  # bytes that must be free where kernels are kept: a disk that fills up meanwhile would end the run
+
+
 def _folder() -> str | None:
     """Where compiled kernels are kept: with the user, so that a read-only installation works, or where they say.
 
@@ -66,21 +70,22 @@ def _folder() -> str | None:
     folder = base / f"hwzo-{sources.hexdigest()[:16]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        room = shutil.disk_usage(folder).free >= _ROOM
     except OSError:
         return None
-    return str(folder) if os.access(folder, os.W_OK) else None
+    return str(folder) if room and os.access(folder, os.W_OK) else None
 
 
-_FOLDER = _folder()
+FOLDER = _folder()
 
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """``function`` as a kernel: compiled at its first call by a user, then read from disk."""
     options: Any = {"fastmath": FAST_MATH, "nogil": True, "error_model": "numpy"}
-    if _FOLDER is None:  # compiled anew in each process
+    if FOLDER is None:  # compiled anew in each process
         return numba.njit(function, **options)
     theirs = config.CACHE_DIR
-    config.CACHE_DIR = _FOLDER  # numba looks at it now
+    config.CACHE_DIR = FOLDER  # numba looks at it now
     try:
         return numba.njit(function, cache=True, **options)
     finally:
