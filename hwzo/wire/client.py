@@ -55,7 +55,7 @@ _OK, _NO_SESSION = Status.OK, Status.E_NOSESS
 class _Flight:
     """A command and its frame, on the way."""
 
-    __slots__ = ("answer", "block", "command", "fetch", "request", "resent", "sent_at", "size")
+    __slots__ = ("answer", "block", "command", "fetch", "request", "resent", "sent_at", "size", "took")
 
     def __init__(self, request: Request[Any], command: Command, block: bytes) -> None:
         self.request = request
@@ -64,7 +64,8 @@ class _Flight:
         self.size = len(block) + 2
         self.fetch = command.kind is Kind.FETCH
         self.sent_at = 0.0
-        self.resent = False
+        self.took = 0.0  # until its answer came, which may be long before those ahead of it have theirs
+        self.resent = 0  # times
         self.answer: Frame | None = None
 
 
@@ -247,15 +248,16 @@ class Client:
         now = self._clock()
         deadline, resend_at = now + self._timeout_s, now + self._timer.wait_s
         while True:
-            self._take(self._frames(min(resend_at, deadline) - now))
+            frames = self._frames(min(resend_at, deadline) - now)
             now = self._clock()
+            self._take(frames, now)
             done: list[_Flight] = []
             while flights and flights[0].answer is not None:
                 flight = flights.popleft()
                 self._bytes -= flight.size
                 self._fetches -= flight.fetch
-                if flight.resent:
-                    self._doubtful[(self._base + len(done)) & 0xFFFF] = now - flight.sent_at
+                if flight.resent == 1:
+                    self._doubtful[(self._base + len(done)) & 0xFFFF] = flight.took
                 done.append(flight)
             if done:
                 self._base = (self._base + len(done)) & 0xFFFF
@@ -264,7 +266,7 @@ class Client:
                 for seq in [*self._doubtful][: -self.hello.window]:
                     del self._doubtful[seq]
                 if not done[-1].resent:
-                    self._timer.saw(now - done[-1].sent_at)
+                    self._timer.saw(done[-1].took)
                 return done
             if now >= deadline:
                 self._disconnect()
@@ -275,7 +277,7 @@ class Client:
                 self._timer.expired()
                 resend_at = now + self._timer.wait_s
 
-    def _take(self, frames: list[Frame]) -> None:
+    def _take(self, frames: list[Frame], now: float) -> None:
         """Match frames with the commands in flight; send again what they show to be lost."""
         flights, session = self._flights, self._session
         missed = False
@@ -290,11 +292,11 @@ class Client:
                         self._check_boot(unpack(NoSession, payload).boot_id)
                         self._disconnect()
                         raise SessionLostError(self.where)
-                    flight.answer = frame
+                    flight.answer, flight.took = frame, now - flight.sent_at
                     last = max(last, index)
                     continue
             elif kind == _REPLY and of == session and seq in self._doubtful:
-                self._timer.saw(self._doubtful.pop(seq))  # a second answer: the first frame hadn't been lost
+                self._timer.supposed(self._doubtful.pop(seq))  # a second answer: the first frame hadn't been lost
             elif kind == _NAK and of == session:
                 self.statistics.naks += 1
                 missed |= (unpack(Nak, payload).expected - self._base) & 0xFFFF <= len(flights)
@@ -312,7 +314,7 @@ class Client:
 
     def _resend(self, flights: list[_Flight]) -> None:
         for flight in flights:
-            flight.resent = True
+            flight.resent += 1
         self.statistics.resent += len(flights)
         if flights:
             self._send(burst([flight.block for flight in flights]), len(flights))

@@ -27,13 +27,21 @@ class RetransmissionTimer:
         return min(self._estimate * self._factor, self._longest)
 
     def saw(self, round_trip_s: float) -> None:
-        """Account for a round trip. Of a frame sent twice only if both were answered: else nobody knows which was."""
+        """Account for a round trip; of a frame that was sent once."""
         if self._smoothed is None:
             self._smoothed, self._deviation = round_trip_s, 0.5 * round_trip_s
         else:
             self._deviation += 0.25 * (abs(round_trip_s - self._smoothed) - self._deviation)
             self._smoothed += 0.125 * (round_trip_s - self._smoothed)
         self._estimate = max(self._smoothed + 4.0 * self._deviation, self._least)
+
+    def supposed(self, round_trip_s: float) -> None:
+        """Account for a round trip of a frame that was sent twice, and seems to have been answered twice.
+
+        If it was, its first answer was that to the first frame. But a line may repeat an answer too, so this counts up
+        to double the wait only: a line that is that slow will say so again.
+        """
+        self.saw(min(round_trip_s, 2.0 * self._estimate))
 
     def answered(self) -> None:
         """Account for an answer, of whichever frame."""

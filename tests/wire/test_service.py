@@ -43,7 +43,7 @@ from hwzo.wire.service import DeviceService, endpoint_of
 from hwzo.wire.transport import MemoryTransport
 
 WIDTHS, SIZE, KEY, UNIT = (4, 3, 2), 23, 0x1234, 2.0**-12
-URL = "crossbar:ideal?layers=4-3-2&window=2"
+URL = "crossbar:ideal?layers=4-3-2&window=2&engine=numpy"
 INPUTS = np.array([[127, -127, 0, 64], [1, 2, 3, 4], [-90, 80, -70, 60]])
 CLASSES = np.array([1, 0, 1])
 
@@ -215,7 +215,7 @@ def test_a_host_chooses_network_and_window_where_the_url_leaves_them_open():
             raise ConfigError("no seven")
         return connect("crossbar:ideal", network=network, window=window)
 
-    client = client_of(DeviceService(connect("crossbar:ideal"), reopen, any_window=True))
+    client = client_of(DeviceService(connect("crossbar:ideal?engine=numpy"), reopen, any_window=True))
     assert (client.description.lower, client.description.upper) == (-32767, 32767)
     assert client.request(SetNetwork(2, -2048, 2048, (3, 2, 2))).parameters == 14
     client.request(Write(0, (7, 8, 9)))

@@ -25,3 +25,10 @@ def test_it_stays_between_its_limits():
     for expected in (1.6, 0.8, 0.4, 0.2, 0.1, 0.1):
         timer.answered()
         assert timer.wait_s == pytest.approx(expected)
+
+
+def test_a_supposed_round_trip_counts_up_to_double_the_wait():
+    timer = RetransmissionTimer(least=0.01, first=0.5, longest=60.0)
+    timer.saw(0.02)  # smoothed 0.02, deviation 0.01: the estimate is 0.06
+    timer.supposed(9.0)  # as 0.12: deviation 3/4 0.01 + 1/4 0.1 = 0.0325, smoothed 7/8 0.02 + 0.12 / 8 = 0.0325
+    assert timer.wait_s == pytest.approx(0.0325 + 4 * 0.0325)
