@@ -69,7 +69,7 @@ from hwzo_backends.serial.twin import Twin
 from hwzo_backends.serial.units import rows
 
 AVR, CORTEX = "board:atmega328p", "board:cortex-m3"
-REPLAYED: dict[str, object] = {"method": "spsa", "update": "sgd", "batch": 8, "rate": 0.0045, "scale": 0.1}
+REPLAYED: dict[str, object] = {"method": "spsa", "update": "sgd", "batch": 8, "rate": 0.008, "scale": 0.2}
 NIST_EVALUATIONS, SHORT_EVALUATIONS, FAULTY_EVALUATIONS = 120_000, 2_000, 1_000
 FAULTS = Rates(drop=0.002, flip=0.002, duplicate=0.002, replay=0.002, delay=0.002)
 DIGITS: dict[str, object] = {"batch": 64, "rate": 0.01, "budget": "3000 evaluations", "validate_every": 1_000}

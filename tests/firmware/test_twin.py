@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -377,6 +378,26 @@ def test_as_a_device_it_is_the_board(posix: firmware.VirtualBoard):
         device.close()
     for real, twin in zip(*seen, strict=True):
         np.testing.assert_array_equal(real, twin)
+
+
+def test_a_run_on_it_is_the_run_on_the_board(posix: firmware.VirtualBoard, tmp_path: Path):
+    """A board with all kinds of noise, trained by seeds: every look and the last bit of the parameters."""
+    runs = []
+    for name in ("posix", "twin"):
+        result = hwzo.train(
+            "xor",
+            f"board:{name}?read_noise=0.01&programming=0.02&node_noise=0.02",
+            method="spsa",
+            update="sgd",
+            rate=0.05,
+            scale=0.1,
+            budget="200 evaluations",
+            validate_every=50,
+            run=tmp_path / name,
+        )
+        run = hwzo.load_run(result.run)
+        runs.append((result.parameters_crc32, result.loss, run.curve["loss"].tolist(), run.validations))
+    assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize("like", [name for name in BUILDS if name != "posix"])
