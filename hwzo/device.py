@@ -62,6 +62,10 @@ class Capabilities:
             noise; None: no such limit.
         timeout_s: the longest that one call may take, seconds.
         read_cost: what one repeat of ``read`` takes.
+        verified_writes: True if a write ends with the device's own iterative programming: the error that is left is
+            what verification can't remove, and writing again until it happens to be small would pick noise, not shrink
+            it.
+        output_gains: True if it is a `GainedDevice`.
 
     Raises:
         ConfigError: an unknown level of readback, no probe at all in one call, or a timeout that is none.
@@ -79,6 +83,8 @@ class Capabilities:
     max_batch: int | None = None
     timeout_s: float = 60.0
     read_cost: Cost = field(default_factory=Cost)
+    verified_writes: bool = False
+    output_gains: bool = False
 
     def __post_init__(self) -> None:
         if self.readback not in READBACK_LEVELS:
@@ -199,6 +205,27 @@ class EmulatedDevice(Device, Protocol):
 
     def advance(self, seconds: float) -> None:
         """Let time pass on the device's clock."""
+        ...
+
+
+@runtime_checkable
+class GainedDevice(Device, Protocol):
+    """A device that multiplies what its columns' converters give by digital factors, one a column."""
+
+    @property
+    def gains(self) -> Array:
+        """The factors as they are set, (n_columns,) float64: layer after layer, as `Network.blocks` has its columns."""
+        ...
+
+    def set_gains(self, gains: Array) -> None:
+        """Set the factors (n_columns,), until they are set again; a device opens with all at 1.
+
+        Parameters, bounds, noise and what ``read`` gives stay those of the cells; nodes and outputs are multiplied.
+
+        Raises:
+            ConfigError: wrong shape, or a factor that is not above 0 and finite; nothing was changed.
+            DeviceError: the device failed.
+        """
         ...
 
 

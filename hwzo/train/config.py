@@ -39,6 +39,7 @@ class TrainConfig(BaseModel):
         batch: samples a minibatch.
         validate_every: training evaluations between two looks at the validation split.
         timeout_s: the longest a device call may take, up to 1e6; None: as the device declares.
+        start: a run's folder or a weights file whose parameters are begun with; None: a fresh draw.
         record: keep all that the device answers in the journal, so that ``replay:RUN`` can stand in for it; None: on a
             device whose state can't be put back, such as hardware.
         exploration, probes, scale, law, estimator, update, rate, schedule, gains: of the method, see `Settings`.
@@ -57,6 +58,7 @@ class TrainConfig(BaseModel):
     batch: Count | None = None
     validate_every: Count = 100
     timeout_s: Moderate | None = None
+    start: str | None = None
     record: Annotated[bool, Field(strict=True)] | None = None
 
     exploration: ExplorationChoice | None = None

@@ -15,7 +15,6 @@ from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.network import Network, accuracy
-from hwzo.parameters import ParameterSpec
 from hwzo.probes import Probes
 from hwzo.registry import connect
 from hwzo.train.bench import Bench
@@ -81,14 +80,10 @@ def evaluate(
     )
     guard = GuardedDevice(opened)
     try:
-        _check_same(weights.parameters, guard.parameters, str(path), str(guard.info))
+        check_fit(weights, guard, str(path))
         if not guard.gives_outputs:
             raise CapabilityError(f"{guard.info} gives a loss only: an accuracy needs outputs that are read back")
         batch, layered = chosen.batch("test"), guard.capabilities.network
-        if network is not None and layered is not None and layered.label != network.label:  # their weights look alike
-            raise ConfigError(
-                f"weights {path} are for the network {network.label}, {guard.info} is {layered.label}", key="layers"
-            )
         if layered is not None and layered.layers[0] != batch.inputs.shape[1]:
             raise ConfigError(
                 f"task {chosen.name!r} has {batch.inputs.shape[1]} inputs, weights {path} are for {layered.label}",
@@ -142,7 +137,17 @@ def load_weights(path: Path) -> Weights:
     return Weights.load(path)
 
 
-def _check_same(ours: ParameterSpec, theirs: ParameterSpec, path: str, device: str) -> None:
-    mine, other = ({t.name: t.shape for t in spec.tensors} for spec in (ours, theirs))
+def check_fit(weights: Weights, device: Device, path: str) -> None:
+    """Weights and device are of one architecture.
+
+    Raises:
+        ConfigError: they aren't; both are shown.
+    """
+    mine, other = ({t.name: t.shape for t in spec.tensors} for spec in (weights.parameters, device.parameters))
     if mine != other:
-        raise ConfigError(f"weights {path} do not fit {device}: the weights are {mine}, the device needs {other}")
+        raise ConfigError(f"weights {path} do not fit {device.info}: the weights are {mine}, the device needs {other}")
+    layered = device.capabilities.network
+    if weights.layers and layered is not None and layered.label != weights.layers:  # their weights look alike
+        raise ConfigError(
+            f"weights {path} are for the network {weights.layers}, {device.info} is {layered.label}", key="layers"
+        )

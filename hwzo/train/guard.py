@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwzo import tape
 from hwzo.alarm import Alarm, TooLateError
-from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice, LinkedDevice, Update
+from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice, GainedDevice, LinkedDevice, Update
 from hwzo.errors import DeviceError, DeviceTimeoutError, HwzoError, MeasurementError
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Cost, Probes, Readings
@@ -139,6 +139,15 @@ class GuardedDevice:
     def advance(self, seconds: float) -> None:
         """See `EmulatedDevice.advance`."""
         self._ask("advance", lambda: cast(EmulatedDevice, self.device).advance(seconds))
+
+    @property
+    def gains(self) -> Array:
+        """See `GainedDevice.gains`."""
+        return self._ask("gains", lambda: cast(GainedDevice, self.device).gains)
+
+    def set_gains(self, gains: Array) -> None:
+        """See `GainedDevice.set_gains`."""
+        self._ask("set_gains", lambda: cast(GainedDevice, self.device).set_gains(gains))
 
     def link_report(self) -> str:
         """See `LinkedDevice.link_report`; empty for a device that isn't one."""

@@ -17,11 +17,13 @@ from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.methods.method import Method, Record, Start
 from hwzo.methods.registry import Entry, method_named
+from hwzo.parameters import Array
 from hwzo.tape import Call
 from hwzo.train.bench import Bench, first_batch, key_of, open_bench
 from hwzo.train.budget import Budget, Spent
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
+from hwzo.train.evaluate import check_fit, load_weights
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
 from hwzo.train.loop import DEFAULT_TARGET, Loop, Say, Watch
@@ -133,7 +135,7 @@ def _begin(
         calls: list[Call] = []
         if recorded(config, guard):
             guard.heard = calls.append
-        theta = guard.parameters.initial(np.random.default_rng(np.random.SeedSequence([config.seed, 3])))
+        theta = _first_parameters(config, guard)
         guard.program(theta)
         begin = Start(guard, theta, first_batch(config, bench.task), key_of(config))
         method = entry.build(config.settings, begin)
@@ -164,6 +166,15 @@ def _begin(
             journal.close()
     finally:
         bench.close()
+
+
+def _first_parameters(config: TrainConfig, device: Device) -> Array:
+    """What the run begins with: learned weights, or a fresh draw."""
+    if config.start is None:
+        return device.parameters.initial(np.random.default_rng(np.random.SeedSequence([config.seed, 3])))
+    weights = load_weights(Path(config.start))
+    check_fit(weights, device, config.start)
+    return device.parameters.check(weights.theta)
 
 
 def _usual_batch(entry: Entry, bench: Bench) -> int:
