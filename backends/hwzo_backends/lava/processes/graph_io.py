@@ -98,7 +98,7 @@ def stacked(parameters: np.ndarray, units: Any, copies: int, kind: type) -> list
         if layer == 0:
             weights = block[:, :-1].transpose(0, 2, 1).reshape(copies * m, n)
         else:
-            weights = np.zeros((copies, m, copies, n))
+            weights = np.zeros((copies, m, copies, n), dtype=kind)
             each = np.arange(copies)
             weights[each, :, each, :] = block[:, :-1].transpose(0, 2, 1)
             weights = weights.reshape(copies * m, copies * n)
