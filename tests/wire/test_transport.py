@@ -62,7 +62,9 @@ def test_a_thousand_commands_through_a_pseudo_terminal(hostile_line):
         commands = [Write(i % 64, tuple(range(20))) for i in range(1000)]
         list(client.requests(commands))
         assert line.service.done == commands
-        assert client.statistics.resent == client.statistics.dropped == 0
+        seen = client.statistics
+        assert seen.naks == seen.dropped == 0
+        assert seen.timeouts or not seen.resent  # a busy machine may keep it waiting; nothing else makes it ask again
         client.close()
         client.close()
         with pytest.raises(RuntimeError, match="connect"):
