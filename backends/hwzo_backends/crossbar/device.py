@@ -33,7 +33,7 @@ _WORKS_WITH: dict[Readback, str] = {
 
 
 class CrossbarDevice:
-    """An emulated crossbar of noisy cells that evaluates a layered network; implements `EmulatedDevice`.
+    """An emulated crossbar of noisy cells that evaluates a layered network: an `EmulatedDevice` and a `GainedDevice`.
 
     Same seed, engine and calls give the same bytes. K probes in one call, in K calls or anything between are the same
     measurement. Its clock starts at 0 and advances with each evaluation, write and read-back.
@@ -57,6 +57,8 @@ class CrossbarDevice:
         self._noise = make_noise(options)
         self._chip = Chip(preset, options, layers, self._noise, n)
         self._engine = make_engine(options, layers, self._noise, self._chip.scales)
+        self._edges = np.cumsum([layer.n_outputs for layer in layers])  # where each layer's columns end
+        self._gains: Array = np.ones(int(self._edges[-1]))
         self._read_converter = Converter(options.adc_bits, READ_HEADROOM * options.window)
 
         # Layers, positions and steps run one after another, tiles and slices of a layer at the same time; so do the
@@ -103,6 +105,9 @@ class CrossbarDevice:
             deterministic=True,
             snapshot=True,
             read_cost=self._read_cost if options.readback == "weights" else Cost(),
+            # A preset's programming noise is what its source's own iterative programming leaves.
+            verified_writes=bool(preset.fits) and options.programming > 0 and preset.pulses is None,
+            output_gains=True,
         )
         self._write_cells(slice(None), self._theta)  # a new chip: every cell at rest
 
@@ -153,6 +158,32 @@ class CrossbarDevice:
         at = np.flatnonzero(self._chip.held != weights)
         whole = len(at) == len(weights)
         return self._write_cells(slice(None) if whole else at, weights if whole else weights[at])
+
+    # --- gains ---
+
+    @property
+    def gains(self) -> Array:
+        """See `hwzo.device.GainedDevice.gains`."""
+        return np.array(self._gains)
+
+    def set_gains(self, gains: Array) -> None:
+        """See `hwzo.device.GainedDevice.set_gains`; the columns of tiles that share a layer's rows have one factor."""
+        self._open()
+        values = np.asarray(gains, dtype=np.float64)
+        if values.shape != self._gains.shape:
+            raise ConfigError(
+                f"gains have shape {values.shape}, the device has {len(self._gains)} columns; nothing was changed",
+                key="gains",
+            )
+        if not ((values > 0) & np.isfinite(values)).all():
+            at = int(np.argmin((values > 0) & np.isfinite(values)))
+            raise ConfigError(
+                f"the gain of column {at} is {values[at]:g}; it must be above 0 and finite; nothing was changed",
+                key="gains",
+            )
+        self._gains = np.array(values)
+        plain = bool((values == 1.0).all())  # left out, so that it costs nothing
+        self._engine = replace(self._engine, gains=() if plain else tuple(np.split(self._gains, self._edges[:-1])))
 
     # --- measuring ---
 
@@ -339,6 +370,7 @@ class CrossbarDevice:
             "theta": self._theta,
             "latched": self._latched if self._latched is not None else np.empty(0),
             "device": np.array([self._displaced, self._reads], dtype=np.int64),
+            "gains": self._gains,
             **self._chip.state(),
         }
         return snapshot.pack(arrays, self.info.url)
@@ -353,6 +385,7 @@ class CrossbarDevice:
         displaced_now, self._reads = (int(i) for i in arrays["device"])
         self._displaced = bool(displaced_now)
         self._chip.restore(arrays)
+        self.set_gains(arrays["gains"])
 
     def close(self) -> None:
         """See `hwzo.device.Device.close`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,7 @@ class Engine:
         node_noise: sd at a column's output, pre-activation units; divided among the tiles and slices that share it.
         noise: where the columns' noise comes from, stream ``NODES``.
         scales: weight of each bit slice's digitised sum; (1.0,) without slices.
+        gains: factor on each column's digitised sum, (columns,) a layer each; empty where all are 1.
     """
 
     network: Network
@@ -85,6 +86,7 @@ class Engine:
     node_noise: float
     noise: NoiseSource
     scales: tuple[float, ...] = (1.0,)
+    gains: tuple[Array, ...] = field(default=(), kw_only=True)
 
     @property
     def normals_per_sample(self) -> int:
@@ -245,6 +247,8 @@ class _Columns:
                     partial *= scale
                 total = partial if total is None else total + partial
         assert total is not None
+        if engine.gains:
+            total = total * engine.gains[self.layer]
         return total.reshape(len(total), *many, tiles.n_outputs)
 
     def _noise(self, index: int, start: int, stop: int, squares: Array | None, shape: tuple[int, ...]) -> Array:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hwzo.errors import FileError
 
-FORMAT = 2
+FORMAT = 3
 _MAGIC = b"hwzo-crossbar\0"
 
 

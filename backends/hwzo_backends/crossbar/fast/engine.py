@@ -38,7 +38,7 @@ class FastEngine(Engine):
     It keeps arrays for its next call, so that one is under way at a time.
 
     Args:
-        network, layers, dac, adc, node_noise, scales: as of `Engine`.
+        network, layers, dac, adc, node_noise, scales, gains: as of `Engine`.
         noise: a `FastNoise`.
         threads: how many evaluate a population.
     """
@@ -65,7 +65,8 @@ class FastEngine(Engine):
         adc = self.adc
         lsb = adc.full_scale / adc.levels if adc.levels else 1.0
         activation = ACTIVATION_CODES.get(self.network.activation, -1)
-        return Periphery(F(self.node_noise**2), F(self.dac.levels), F(adc.levels), F(lsb), activation)
+        gains = _floats(np.concatenate(self.gains)) if self.gains else _NONE
+        return Periphery(F(self.node_noise**2), F(self.dac.levels), F(adc.levels), F(lsb), activation, gains)
 
     @cached_property
     def _buffers(self) -> tuple[Floats, Floats]:
@@ -221,6 +222,8 @@ class _FastColumns:
                 )
 
             engine._split(len(sums), part)  # pyright: ignore[reportPrivateUsage]
+        if engine.gains:
+            sums *= engine.gains[self.layer]
         return sums.reshape(len(sums), n_samples, n_reads, n_out)
 
     def _block(self, flat: Any, index: int) -> Floats:  # noqa: ANN401

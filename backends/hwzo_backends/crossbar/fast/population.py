@@ -37,13 +37,17 @@ class Layout(NamedTuple):
 
 
 class Periphery(NamedTuple):
-    """What stands around the tiles; codes and converters as in `columns`, node_variance of a whole column."""
+    """What stands around the tiles; codes and converters as in `columns`, node_variance of a whole column.
+
+    ``gains``: (columns,) of all layers, factors on the digitised sums; or empty.
+    """
 
     node_variance: Number
     dac_levels: Number
     adc_levels: Number
     adc_lsb: Number
     activation: int
+    gains: Floats
 
 
 class Cells(NamedTuple):
@@ -228,7 +232,7 @@ def evaluate(
         if sigma > F(0.0):
             seed_lanes(population.seed, _PARAMETERS, population.events[k], own_lanes)
         seed_lanes(population.seed, _NODES, population.events[k], lanes)
-        left = placed = taken = 0
+        left = placed = taken = column = 0
         x, xx = x0, squares0
         for layer in range(n_layers):
             n_in, n_out = sizes[layer], sizes[layer + 1]
@@ -284,6 +288,12 @@ def evaluate(
                         add_product(additive.reshape((rows, n_out)), xx, row, sd)
                 take_roots(flat_sd[:size], node_variance)
                 read_columns(total, tile == 0, mean, sd, normals, nothing, nothing, nothing, levels, lsb)
+            if periphery.gains.size > 0:
+                for j in range(n_out):
+                    gain = periphery.gains[column + j]
+                    for b in range(padded):
+                        total[j, b] *= gain
+            column += n_out
             if layer + 1 < n_layers:
                 x = activities[: n_out + 1]
                 activate(total, periphery.activation, periphery.dac_levels, x)
