@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from dataclasses import replace
 from typing import cast
 
@@ -15,6 +17,7 @@ from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Cost, Probes, Readings
 
+_MAGIC = b"hwzo-mapped\0"
 SAME = 1e-9
 """What is asked of a cell is the same if it moved by less than this share of the range."""
 
@@ -100,9 +103,7 @@ class MappedDevice:
         return np.abs(asked - self.held) > SAME * wide
 
     def _write(self, asked: Array, where: NDArray[np.bool_]) -> Cost:
-        if not where.any():
-            return Cost()
-        whole = bool(where.all())
+        whole = bool(where.all())  # and if none: a device that is closed or lost shall say so all the same
         cost = self.device.program(asked, mask=None if whole else where)
         if whole or self.held is not None:
             self.held = asked if whole else np.where(where, asked, cast(Array, self.held))
@@ -162,14 +163,18 @@ class MappedDevice:
         archive = io.BytesIO()
         held = np.empty(0) if self.held is None else self.held
         np.savez(archive, device=np.frombuffer(state, dtype=np.uint8), held=held, gains=self.mapping.gains)
-        return archive.getvalue()
+        payload = archive.getvalue()
+        return _MAGIC + zlib.crc32(payload).to_bytes(4, "little") + payload
 
     def restore(self, state: bytes) -> None:
         """See `hwzo.device.EmulatedDevice.restore`."""
+        head = len(_MAGIC) + 4
+        if not state.startswith(_MAGIC) or zlib.crc32(state[head:]).to_bytes(4, "little") != state[head - 4 : head]:
+            raise FileError("this is not the state of a mapped device, or it is damaged: its checksum doesn't fit")
         try:
-            with np.load(io.BytesIO(state), allow_pickle=False) as archive:
+            with np.load(io.BytesIO(state[head:]), allow_pickle=False) as archive:
                 inner, held, gains = archive["device"].tobytes(), archive["held"], archive["gains"]
-        except Exception as error:  # np.load raises whatever damaged bytes lead it to
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise FileError(f"the state of a mapped device can't be read: {error}") from error
         cast(EmulatedDevice, self.device).restore(inner)
         self.held = held if len(held) else None

@@ -17,7 +17,14 @@ from hwzo.errors import DeviceError
 from hwzo.network import Network
 from hwzo.probes import Batch
 from hwzo.registry import connect
-from hwzo.testing import checks_description, checks_measuring, checks_reading, checks_state, checks_writing
+from hwzo.testing import (
+    checks_description,
+    checks_gains,
+    checks_measuring,
+    checks_reading,
+    checks_state,
+    checks_writing,
+)
 from hwzo.testing.check import Check, OpenDevice, Result, Status, opener, run_check
 
 CHECKS: tuple[Check, ...] = (
@@ -25,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     *checks_writing.CHECKS,
     *checks_measuring.CHECKS,
     *checks_reading.CHECKS,
+    *checks_gains.CHECKS,
     *checks_state.CHECKS,
 )
 """All checks, in the order in which they run."""
