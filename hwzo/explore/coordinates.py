@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hwzo.explore.evidence import Evidence
 from hwzo.explore.weights import WeightExploration
-from hwzo.parameters import ParameterSpec
+from hwzo.parameters import Array, ParameterSpec
 from hwzo.philox import philox4x32
 from hwzo.probes import Probes
 
@@ -39,6 +40,10 @@ class CoordinateExploration(WeightExploration):
         if self.baseline:
             counters = np.concatenate([counters[:1], counters])
         return Probes(counters, probes.scales, law=probes.law, key=probes.key, step=step, want=probes.want)
+
+    def recall(self, losses: Array, counters: Indices, scales: Array, step: int) -> Evidence:
+        """Evidence whose counters and scales say it all: a displacement would be zeros but for one parameter."""
+        return Evidence(losses, counters, scales, regenerable=True)
 
     def _between(self, start: int, stop: int) -> Indices:
         """The parameters from one place in the order of the whole run to another."""

@@ -5,7 +5,11 @@ One parameter at a time is displaced::
     g_i = (L(theta + c e_i) - L(theta)) / c          (or (L(theta + c e_i) - L(theta - c e_i)) / 2c)
 
 ``probes`` readings a step, beside the undisplaced one; parameters take turns in random order, each once in a sweep, and
-those that had no turn stay. ``coordinate?sparsity=0.9`` gives each sweep only a tenth of them, drawn anew: DeepZero's
+those that had no turn stay. One parameter moves the loss little, so it is displaced far: on a device whose readings are
+noisy the c* rule chooses up to a whole weight unit. The undisplaced reading's noise is in all differences of a step
+alike, which pairs (``estimator = "antithetic"``) are free of.
+
+``coordinate?sparsity=0.9`` gives each sweep only a tenth of them, drawn anew: DeepZero's
 dynamic patterns, by which all parameters are trained with sparse gradients. The tenth is shared among the tensors by
 size, or with ``scores`` readings by the paper's ZO-GraSP: each parameter's score is -theta_i (H g)_i, from the change
 of an estimated gradient along itself, and a tensor's share is its part of the lowest scores, which are worth most.
@@ -22,7 +26,9 @@ from pydantic import Field
 from hwzo.directions import Directions
 from hwzo.errors import ConfigError
 from hwzo.estimate.block import block
+from hwzo.estimate.coordinate import coordinate_differences
 from hwzo.explore.coordinates import CoordinateExploration
+from hwzo.explore.evidence import Evidence
 from hwzo.explore.programmed import program
 from hwzo.explore.weights import WeightExploration
 from hwzo.methods.composition import Composition
@@ -63,20 +69,17 @@ def build(settings: Settings, start: Start, options: CoordinateOptions | None = 
         text = "needs at least 2 readings" if options.sparsity else "is for sharing out a sparsity; set one"
         raise ConfigError(f"scores = {options.scores} {text}", key="scores")
     takes = ("probes", "scale", "estimator", "update", "rate", "schedule")
-    chosen = settings.only("coordinate", takes).over(DEFAULTS)
-    taken = (chosen.probes or 2) // (2 if chosen.estimator == "antithetic" else 1)
     reason = "one parameter after the other" + (f", {1 - options.sparsity:.0%} of them" if options.sparsity else "")
-    composed = compose(
-        # Divided by c^2 alone: differences as they are, not an estimate for the parameters that have no turn, too.
-        *(settings, DEFAULTS, start, "commanded", reason),
-        method="coordinate",
-        takes=takes,
-        moment=1.0 / max(1, taken),
-    )
+    composed = compose(settings, DEFAULTS, start, "commanded", reason, method="coordinate", takes=takes)
     explore = composed.explore
     assert isinstance(explore, WeightExploration)
     settled = {field.name: getattr(explore, field.name) for field in fields(WeightExploration)}
-    return replace(composed, explore=CoordinateExploration(**settled, shares=_shares(start, options, explore.scale)))
+    one_by_one = CoordinateExploration(**settled, shares=_shares(start, options, explore.scale))
+    return replace(composed, explore=one_by_one, estimate=_differences)
+
+
+def _differences(evidence: Evidence, theta: Array) -> Array:
+    return coordinate_differences(evidence.counters, evidence.scales, evidence.losses, theta.size)
 
 
 def _shares(start: Start, options: CoordinateOptions, scale: float) -> tuple[float, ...]:

@@ -40,6 +40,9 @@ Fitness = Callable[[Evidence], Array]
 FINAL_RATE = 0.02
 UNMEASURED = 0.05
 """Weight units of displacement where nothing says better."""
+TRIAL, TRIAL_ALONE = 0.05, 0.25
+"""Weight units that the c* rule tries; its answer is at most 4 times that. One parameter alone moves the loss less than
+all of them at once, by the root of their number."""
 SPALL_ALPHA = 0.602
 SPALL_STABILITY = 100.0
 
@@ -54,7 +57,6 @@ def compose(
     method: str,
     takes: Sequence[str],
     fitness: Fitness | None = None,
-    moment: float | None = None,
 ) -> Composition:
     """A weight-perturbation method.
 
@@ -67,7 +69,6 @@ def compose(
         method: its name.
         takes: the settings that it takes.
         fitness: makes of the losses what the estimator is given; None: the losses themselves.
-        moment: what the mean square of a displacement by 1 is taken for; None: what the law's is.
 
     Raises:
         CapabilityError: the device can't be commanded along the law, has no noise to read, or doesn't read back.
@@ -95,7 +96,7 @@ def compose(
 
     error = start.quantity("read_error_variance", lambda: read_error_variance(device)) if reads else 0.0
     scale = scale_along(law, chosen, start, central=paired) if commands else 0.0
-    moment = second_moment(law, device.parameters) if moment is None else moment
+    moment = second_moment(law, device.parameters)
     start.settings = replace(chosen, scale=scale).keep(takes)
     resolution = resolution_of(device.parameters) if commands and law in SIGNS else 0.0
     along = Directions(law, device.parameters, start.key)
@@ -198,7 +199,8 @@ def _estimate(estimator: Estimator, evidence: Evidence, moment: float | None, re
 
 
 def _measured_scale(start: Start, law: Law, *, central: bool) -> float:
-    size = probe_size(start.device, start.batch, law=law, key=start.key, central=central)
+    trial = TRIAL_ALONE if law == "coordinate" else TRIAL
+    size = probe_size(start.device, start.batch, law=law, key=start.key, central=central, trial=trial)
     start.evaluations += EVALUATIONS
     start.commanded += EVALUATIONS - 8
     start.measured["loss_sd"] = size.loss_sd
