@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from hwzo.noise.jackknife import jackknife
-from hwzo.noise.quantity import Findings, Quantity
+from hwzo.noise.quantity import Findings, Quantity, spread_dof
 from hwzo.noise.setup import Raw, Setup
 from hwzo.parameters import Array
 from hwzo.probes import Law, Probes
@@ -51,7 +51,9 @@ def estimate(losses: Array, scales: Array) -> Findings:
 
     Differences of four readings at +-c and +-2c give D1 (to order c^4), D2 and D3 (to c^2). A direction's derivative is
     measured twice with independent noise, and the product of the two has the square's mean, without the noise's. D1
-    and D3, odd in z, are taken to be Gaussian over directions; D2, which has a mean, has its error by the jackknife.
+    and D3, odd in z, have a mean of 0 over directions and tails that are heavier than a Gaussian's where there are few
+    parameters: their degrees of freedom follow from their kurtosis. D2, which has a mean, has its error by the
+    jackknife.
     Directions have unit variance, so that the rms of D1 is the gradient's norm.
 
     Args:
@@ -84,10 +86,12 @@ def estimate(losses: Array, scales: Array) -> Findings:
 
 
 def _rms(pairs: Array, unit: str, n: int, about: str) -> Quantity:
-    """Of Gaussian values measured twice (directions, 2)."""
-    directions = len(pairs)
-    total = float(np.square(pairs.mean(axis=1)).mean())  # value + half the noise
-    noise = 0.25 * float(np.square(pairs[:, 0] - pairs[:, 1]).mean())
+    """Of values with mean 0, measured twice (directions, 2)."""
+    means, differences = pairs.mean(axis=1), 0.5 * (pairs[:, 0] - pairs[:, 1])
+    total, noise = (
+        float(np.square(means).mean()),
+        float(np.square(differences).mean()),
+    )  # value + half the noise, and it
     if not math.isfinite(total):
         raise FloatingPointError("derivatives overflow")
-    return Quantity.component(total, directions, noise, directions, unit, n, about=about)
+    return Quantity.component(total, spread_dof(means), noise, spread_dof(differences), unit, n, about=about)

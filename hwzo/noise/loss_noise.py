@@ -8,7 +8,7 @@ import numpy as np
 
 from hwzo.errors import MeasurementError
 from hwzo.noise.quantiles import student_tail
-from hwzo.noise.quantity import Findings, Quantity, half_square_steps, successive_dof
+from hwzo.noise.quantity import Findings, Quantity, half_square_steps, spread_dof, successive_dof
 from hwzo.noise.setup import Raw, Setup
 from hwzo.parameters import Array
 
@@ -114,17 +114,27 @@ def rewrites(losses: Array) -> Findings:
     """``loss_rewrite_sd``: what writing the same parameters anew does to the loss, beyond the noise of reading it.
 
     Analysis of variance of one random factor: the mean square between writes less that within, over the readings of a
-    write.
+    write. The loss isn't linear in what writing does to the parameters, so that neither need be Gaussian: degrees of
+    freedom follow from their kurtosis.
 
     Args:
         losses: (writes, readings), writes >= 3.
     """
     writes, reads = losses.shape
-    between = reads * float(losses.mean(axis=1).var(ddof=1))
-    within = float(losses.var(axis=1, ddof=1).mean())
+    means = losses.mean(axis=1) - losses.mean()
+    rest = losses - losses.mean(axis=1, keepdims=True)
+    between = reads * float(np.square(means).sum()) / (writes - 1)
+    within = float(np.square(rest).sum()) / (writes * (reads - 1))
     about = "sd of the loss from write to write of the same parameters, noise of reading taken off"
     sd = Quantity.component(
-        between, writes - 1, within, writes * (reads - 1), "loss", losses.size, share=1 / reads, about=about
+        between,
+        spread_dof(means, fitted=1),
+        within,
+        spread_dof(rest.ravel(), fitted=writes),
+        "loss",
+        losses.size,
+        share=1 / reads,
+        about=about,
     )
     return Findings({"loss_rewrite_sd": sd})
 

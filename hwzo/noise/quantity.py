@@ -208,6 +208,26 @@ def _reaches(square: float, dof: float) -> tuple[float, float]:
     return square * (1.0 - dof / chi_square(_HIGH, dof)), square * (dof / chi_square(_LOW, dof) - 1.0)
 
 
+def spread_dof(values: Array, *, fitted: int = 0) -> float:
+    """Degrees of freedom of the mean square of n independent values, from their own kurtosis.
+
+    ``2 (n - fitted) / (kurtosis - 1)``, so that their mean square has the variance that a chi-square of so many has: G.
+    E. P. Box, Biometrika 40, 318 (1953), doi:10.1093/biomet/40.3-4.318. Never more than Gaussian values would have: a
+    few values from a heavy tail often look lighter than it is.
+
+    Args:
+        values: (n,), of mean 0, or with ``fitted`` parameters of theirs taken off.
+        fitted: such as 1 for values less their own mean.
+    """
+    free = len(values) - fitted
+    second = float(np.square(values).mean())
+    if second <= 0.0:
+        return float(free)
+    # The factor makes it 3 in the mean for Gaussian values.
+    kurtosis = float((values**4).mean()) / second**2 * (free + 2) / free
+    return 2.0 * free / (max(kurtosis, 3.0) - 1.0)
+
+
 def successive_dof(n: int) -> float:
     """Degrees of freedom of half the mean square successive difference of n Gaussian readings.
 
