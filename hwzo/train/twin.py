@@ -13,8 +13,8 @@ from hwzo.noise.profile import Profile
 from hwzo.noise.setup import Setup
 from hwzo.noise.twin import Gap, gaps
 from hwzo.registry import DeviceURL
-from hwzo.train.calibration import opened, starting_point
 from hwzo.train.guard import GuardedDevice
+from hwzo.train.stand import open_stand, starting_point
 
 
 def twin_url(profile: Profile, seed: int = 0) -> str:
@@ -46,19 +46,21 @@ def compare_with_twin(
         ConfigError: the profile is of another device, or its device can't have a twin.
     """
     url = twin_url(profile, seed)
-    guard, batch, _, ours = opened(device, profile.manifest.task, profile.manifest.seed)
+    manifest = profile.manifest
+    ours = open_stand(device, manifest.task, manifest.seed)
+    guard = ours.device
     try:
         profile.check_device(guard)
-        other, _, _, _ = opened(url, profile.manifest.task, profile.manifest.seed)
+        other = open_stand(url, manifest.task, manifest.seed)
         try:
             theta = starting_point(guard, seed)
             found = guard.emulation.snapshot() if guard.emulation is not None else None
 
-            def stands(at: GuardedDevice) -> Setup:
-                return Setup(at, batch, theta, seed, wait=lambda seconds: None, clock=lambda: 0.0)
+            def setup(at: GuardedDevice) -> Setup:
+                return Setup(at, ours.batch, theta, seed, wait=lambda seconds: None, clock=lambda: 0.0)
 
             with threadpool_limits(1), np.errstate(all="ignore"):
-                compared = gaps(stands(guard), stands(other), told=lambda name: say(f"measuring: {name}"))
+                compared = gaps(setup(guard), setup(other.device), told=lambda name: say(f"measuring: {name}"))
             if found is not None and guard.emulation is not None:
                 guard.emulation.restore(found)
             else:
@@ -66,10 +68,5 @@ def compare_with_twin(
             return url, compared
         finally:
             other.close()
-            other.release()
     finally:
-        try:
-            if ours:
-                guard.close()
-        finally:
-            guard.release()
+        ours.close()

@@ -63,7 +63,7 @@ def test_component_of_variance(between):
 
 
 def test_heavy_tails_have_fewer_degrees_of_freedom():
-    """48 logistic values, kurtosis 4.2: as if Gaussian, the interval of their mean square holds 89%; so it holds 93%."""
+    """48 logistic values, kurtosis 4.2: taken for Gaussian, their interval holds the truth in 89%, else in 93%."""
     rng = np.random.default_rng(120)
     truth = math.pi / math.sqrt(3.0)
     plain, wide = [], []
