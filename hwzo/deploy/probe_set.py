@@ -1,0 +1,86 @@
+"""Whether a device computes what its weights say: its outputs on a few samples against the network's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwzo.data.task import Task
+from hwzo.network import Network
+from hwzo.parameters import Array
+from hwzo.probes import Batch
+
+SAMPLES = 64
+PASSES = 5
+DRAWS = 16
+CONVERTERS = 0.05
+"""Of the outputs' rms: what rounding by converters may make of them, which the host doesn't know."""
+
+
+def probe_batch(network: Network, task: Task | None, seed: int) -> Batch:
+    """Samples of the task's validation split, or made up, on which outputs are compared."""
+    if task is not None:
+        whole = task.batch("validation")
+        return Batch(whole.inputs[:SAMPLES], whole.targets[:SAMPLES], whole.loss)
+    inputs = np.random.default_rng([seed, 8]).uniform(-1.0, 1.0, (SAMPLES, network.layers[0]))
+    return Batch(inputs, np.zeros((SAMPLES, network.layers[-1])), "squared-error")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a device's outputs compare with the network's.
+
+    Args:
+        outputs: (samples, units) of the network, without noise.
+        measured: (samples, units) of the device, means over passes.
+        spread: (samples, units) standard deviation over the passes.
+        difference: rms of ``measured - outputs``, outputs of the network that has the weights which were reached where
+            cells are known to be stuck.
+        allowed: three times what noise explains of it, and what converters may add.
+    """
+
+    outputs: Array
+    measured: Array
+    spread: Array
+    difference: float
+    allowed: float
+
+    @property
+    def agree(self) -> bool:
+        """True if noise explains the difference."""
+        return self.difference <= self.allowed
+
+
+def compare_outputs(
+    network: Network, theta: Array, reached: Array, failed: Array, sd: Array, inputs: Array, seen: Array, seed: int
+) -> Agreement:
+    """Compare outputs with those of the network.
+
+    What is explained: a network whose weights are off by ``sd``, as verification allows, differs by so much (rms over
+    `DRAWS` of them); and the mean over passes has the error that their spread shows.
+
+    Args:
+        network: what the weights mean.
+        theta: (n,) weights that shall be there.
+        reached: (n,) weights that were read.
+        failed: (n,) 1 where a cell can't hold its weight: there the network of the comparison has what was read.
+        sd: (n,) standard deviation of what verification leaves, weight units of the network.
+        inputs: (samples, n_in).
+        seen: (passes, samples, units) outputs of the device.
+        seed: of the draws.
+    """
+    there = np.where(failed > 0, reached, theta)
+    expected = network.forward(there, inputs)[-1]
+    rng = np.random.default_rng([seed, 9])
+    square = 0.0
+    for _ in range(DRAWS):
+        drawn = network.forward(there + sd * rng.standard_normal(len(there)), inputs)[-1]
+        square += float(np.square(drawn - expected).mean()) / DRAWS
+    passes = len(seen)
+    spread = seen.std(axis=0, ddof=1) if passes > 1 else np.zeros(seen.shape[1:])
+    measured: Array = seen.mean(axis=0)
+    square += float(np.square(spread).mean()) / passes
+    difference = float(np.sqrt(np.square(measured - expected).mean()))
+    allowed = 3.0 * float(np.sqrt(square)) + CONVERTERS * float(np.sqrt(np.square(expected).mean()))
+    return Agreement(network.forward(theta, inputs)[-1], measured, spread, difference, allowed)
