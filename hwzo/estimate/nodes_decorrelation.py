@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from hwzo.parameters import Array
@@ -24,9 +26,8 @@ def decorrelated(matrix: Array, x: Array, rate: float) -> Array:
     """
     seen: Array = x @ np.transpose(matrix)
     correlation: Array = np.transpose(seen) @ seen / len(x)
-    own: Array = np.square(seen).mean(axis=0)
-    np.fill_diagonal(correlation, 0.0)
-    size = 1.0 + float(np.linalg.norm(correlation))
+    own: Array = correlation.diagonal()
+    size = 1.0 + math.sqrt(max(0.0, float(np.vdot(correlation, correlation)) - float(np.vdot(own, own))))
     # offdiag(C) R by way of the samples, which are fewer than the inputs.
     turned: Array = np.transpose(seen) @ (seen @ matrix) / len(x) - own[:, None] * matrix
     return matrix - (rate / size) * turned

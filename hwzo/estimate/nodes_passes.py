@@ -42,8 +42,8 @@ class LayerPasses:
     def energy(self) -> Array:
         """(R, batch): sum over the layer's nodes of what was explored, squared; nodes nobody heard don't count."""
         part = self.explored if self.heard is None else self.explored * self.heard
-        squares: Array = np.square(part).sum(axis=-1)
-        return squares.reshape(len(squares), -1, self.reads).sum(axis=-1)
+        squares: Array = np.add.reduce(np.square(part), axis=-1)
+        return squares if self.reads == 1 else squares.reshape(len(squares), -1, self.reads).sum(axis=-1)
 
 
 def own_noise(network: Network, theta: Array, inputs: Array, nodes: Sequence[Array]) -> list[LayerPasses]:
@@ -101,14 +101,15 @@ def credit(network: Network, layers: Sequence[LayerPasses], modulation: Sequence
     """
     gradient = np.empty(sum((stage.rows + 1) * stage.columns for stage in network.stages))
     for layer, slot, factor in zip(layers, network.blocks(gradient), modulation, strict=True):
-        delta: Array = layer.explored * np.repeat(factor, layer.reads, axis=-1)[..., None]
+        each = factor if layer.reads == 1 else np.repeat(factor, layer.reads, axis=-1)
+        delta: Array = layer.explored * each[..., None]
         if layer.heard is not None:
             delta *= layer.heard
-        if len(layer.driven) == 1:
+        if len(layer.driven) == 1 < len(delta):
             delta = delta.sum(axis=0, keepdims=True)
         flat = delta.reshape(-1, delta.shape[-1])
         np.matmul(np.transpose(layer.driven.reshape(-1, layer.driven.shape[-1])), flat, out=slot[:-1])
-        np.sum(flat, axis=0, out=slot[-1])
+        np.add.reduce(flat, axis=0, out=slot[-1])
     return gradient
 
 
@@ -134,7 +135,7 @@ def _driven(network: Network, inputs: Array, nodes: Sequence[Array]) -> list[Lay
 
 def _beyond(layer: LayerPasses, explored: Array, passes: int, silent: str) -> LayerPasses:
     if passes > 1:
-        explored = explored - explored.mean(axis=0)
+        explored = explored - np.add.reduce(explored, axis=0) / passes
     found = LayerPasses(layer.driven, explored, layer.heard, layer.reads)
     if found.variance <= ROUNDING * float(np.vdot(layer.explored, layer.explored)) / layer.explored.size:
         raise CapabilityError(

@@ -78,7 +78,8 @@ class LearnedFeedback:
         layers = own_noise(network, theta, nodes.inputs, nodes.activities)
         noise: list[Array] = [layer.explored.reshape(passes, samples, -1) for layer in layers]
 
-        known = np.mean([output_gradient(out, batch.targets, batch.loss) for out in nodes.activities[-1]], axis=0)
+        derivatives = [output_gradient(out, batch.targets, batch.loss) for out in nodes.activities[-1]]
+        known: Array = sum(derivatives[1:], derivatives[0]) / passes
         known *= (np.ptp(nodes.activities[-1], axis=0) > 0.0) | (known * nodes.activities[-1][0] > 0.0)
         size = float(np.square(known).mean())
         slopes: list[Array] = []
@@ -103,14 +104,15 @@ class LearnedFeedback:
             if index < len(slopes):
                 correction: Array = np.einsum("rb,rbu->bu", surprise / layer.variance, noise[index])
                 name = f"feedback.{index}"
-                missed: Array = known.T @ (correction * slopes[index]) / samples
+                missed: Array = np.transpose(known) @ (correction * slopes[index]) / samples
                 learned[name] = state[name] + (self.feedback / size * missed if size > 0.0 else 0.0)
                 if layer.heard is not None:
                     correction *= layer.heard.reshape(correction.shape)
                 delta = guess + correction
             flat = delta.reshape(-1, layer.explored.shape[-1]) / samples
-            np.matmul(np.transpose(layer.driven.mean(axis=0)), flat, out=slot[:-1])
-            np.sum(flat, axis=0, out=slot[-1])
+            driven = layer.driven[0] if len(layer.driven) == 1 else layer.driven.mean(axis=0)
+            np.matmul(np.transpose(driven), flat, out=slot[:-1])
+            np.add.reduce(flat, axis=0, out=slot[-1])
         return learned, gradient
 
 

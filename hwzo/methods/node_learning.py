@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -80,7 +81,7 @@ class NodeLearning:
 
     def step(self, device: Device, theta: Array, state: State, batch: Batch, t: int, progress: float) -> Outcome:
         """One step, see `Method`."""
-        evidence = NodeExploration(self.passes).measure(device, theta, batch, t)
+        evidence = self._explore.measure(device, theta, batch, t)
         if evidence.nodes is None:
             raise CapabilityError("node perturbation needs node activities")
         silent = 0.0
@@ -107,9 +108,18 @@ class NodeLearning:
         return self._stepped(theta, state, record.gradient, record.rate)
 
     def _stepped(self, theta: Array, state: State, gradient: np.ndarray, rate: float) -> tuple[Array, State]:
-        mine = {name: state[name] for name in self.update.init(1)}
+        mine = {name: state[name] for name in self._updates}
         mine, step = self.update.step(mine, gradient.astype(np.float64), rate)
         return self.parameters.clip(theta + step), {**state, **mine}
+
+    @cached_property
+    def _explore(self) -> NodeExploration:
+        return NodeExploration(self.passes)
+
+    @cached_property
+    def _updates(self) -> tuple[str, ...]:
+        """Names of what the update rule remembers."""
+        return tuple(self.update.init(1))
 
 
 def noisy_network(start: Start, method: str) -> Network:

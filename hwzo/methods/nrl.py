@@ -16,6 +16,7 @@ far more than noise makes of one, so it needs many samples a step: it wins where
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ from hwzo.update import UPDATES
 DEFAULTS = Settings(update="adam", rate=0.003, schedule="linear")
 TAKES = ("update", "rate", "schedule")
 
+TINY = float(np.finfo(np.float64).tiny)
 MEMORY = 0.9
 """Share of the running mean that is kept a step."""
 
@@ -57,15 +59,14 @@ class RewardModulation:
     def gradient(self, state: State, theta: Array, nodes: Nodes, batch: Batch) -> tuple[State, Array]:
         """See `NodeRule`."""
         rewards = -nodes.sample_losses
-        mean = float(rewards.mean())
+        mean = float(np.add.reduce(rewards, axis=None)) / rewards.size
         before = float(state["reward"][0])
-        expected = mean if np.isnan(before) else before
+        expected = mean if math.isnan(before) else before
         layers = own_noise(self.network, theta, nodes.inputs, nodes.activities)
-        noise = np.sum([layer.energy for layer in layers], axis=0)
-        still = noise == 0.0
-        error = (rewards - expected) / max(abs(expected), np.finfo(np.float64).tiny)
-        factor = np.where(still, 0.0, -error / np.where(still, 1.0, noise))
-        factor *= sum(self.network.layers[1:]) / rewards.shape[1]
+        noise: Array = sum((layer.energy for layer in layers), np.zeros_like(rewards))
+        factor: Array = expected - rewards
+        factor *= sum(self.network.layers[1:]) / (rewards.shape[1] * max(abs(expected), TINY))
+        factor = np.divide(factor, noise, out=np.zeros_like(noise), where=noise > 0.0)
         learned = {"reward": np.array([self.memory * expected + (1.0 - self.memory) * mean])}
         return learned, credit(self.network, layers, [factor] * len(layers))
 

@@ -35,6 +35,8 @@ from hwzo.update import UPDATES, UpdateRule
 DEFAULTS = Settings(probes=16, law="rademacher", update="normalised-momentum", rate=0.004, schedule="linear")
 FIRST = np.arange(1)
 DAMPING = 1e-2
+ROUNDING = 1e-13
+"""Of the points' mean square, what may be left of equal points."""
 
 
 class ReszoOptions(Options):
@@ -109,16 +111,21 @@ def weights_of(products: Array, losses: Array, samples: Array) -> Array:
         losses: (m,).
         samples: (m,) number of the minibatch that each was read with.
     """
-    # Less its group's mean, each: what centring the points would be is done to the rows and columns of their products.
-    same: Array = (samples[:, None] == samples).astype(np.float64)
-    centre: Array = np.eye(len(losses)) - same / same.sum(axis=1)
-    centred: Array = centre @ products @ centre
-    trace = float(np.trace(centred))
-    if not trace > 0:
+    # An intercept for each group makes its points' weights sum to 0: with the intercepts as unknowns it is one system.
+    m, first = len(losses), samples.min()
+    groups = first + np.flatnonzero(np.bincount((samples - first).astype(np.int64)))
+    member: Array = (samples[:, None] == groups).astype(np.float64)
+    total = float(products.trace())
+    about_means = total - float(np.add.reduce(np.einsum("ik,ik->k", member, products @ member) / member.sum(axis=0)))
+    if not about_means > ROUNDING * total:
         return np.zeros_like(losses)
-    centred[np.diag_indices_from(centred)] += DAMPING * trace / len(losses)
-    weights: Array = np.linalg.solve(centred, centre @ losses).astype(np.float64, copy=False)
-    return centre @ weights
+    size = m + len(groups)
+    system, known = np.zeros((size, size)), np.zeros(size)
+    system[:m, :m], known[:m] = products, losses
+    system[:m, m:], system[m:, :m] = member, np.transpose(member)
+    system.flat[: m * size : size + 1] += DAMPING * about_means / m
+    solved: Array = np.linalg.solve(system, known).astype(np.float64, copy=False)
+    return solved[:m]
 
 
 def build(settings: Settings, start: Start, options: ReszoOptions | None = None) -> Programmed:
