@@ -31,9 +31,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from hwzo.deploy.probe_set import ProbeSet
 from hwzo.device import DeviceInfo
-from hwzo.errors import FileError
+from hwzo.errors import ConfigError, FileError
+from hwzo.network import Network
+from hwzo.parameters import Array
 from hwzo.train.tensors import write_atomically
 from hwzo.train.weights import Weights
 
@@ -48,7 +49,38 @@ MANIFEST, WEIGHTS, PROBES, MAPPING, PROFILE = (
 DATE = (1980, 1, 1, 0, 0, 0)
 """Of every part: the earliest that a zip archive knows."""
 MOST_MANIFEST = 1 << 20
+"""Bytes."""
+SAME = 1e-9
+"""How far outputs that are computed anew may be off, absolute and relative: machines add in different orders."""
 Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ProbeSet:
+    """Samples, and what the network makes of them.
+
+    Args:
+        inputs: (samples, n_in), in [-1, 1], as the network takes them.
+        outputs: (samples, n_out), of the float network, without noise.
+        measured: (samples, n_out), mean outputs of the device that held the weights; None if it gave none.
+        spread: (samples, n_out), standard deviation of a single evaluation's outputs on that device; None likewise.
+    """
+
+    inputs: Array
+    outputs: Array
+    measured: Array | None = None
+    spread: Array | None = None
+
+    @classmethod
+    def of(
+        cls, weights: Weights, inputs: Array, measured: Array | None = None, spread: Array | None = None
+    ) -> ProbeSet:
+        """With the outputs that the network computes for inputs (samples, n_in).
+
+        Raises:
+            ConfigError: the weights are of a device that is no network.
+        """
+        return cls(inputs, _outputs(weights, inputs), measured, spread)
 
 
 @dataclass(frozen=True)
@@ -89,7 +121,7 @@ def write_bundle(
     Args:
         path: the file.
         weights: of the network.
-        probes: see `hwzo.deploy.probe_set.probe_set`.
+        probes: what its outputs are and should be, for a few samples.
         mapping: arrays of the mapping that the weights are put into a device by.
         profile: the device's profile.h5, or its bytes.
         device: which one it was made on.
@@ -131,7 +163,8 @@ def read_bundle(path: Path) -> Bundle:
     """Read a bundle, after checking every part against its sha256.
 
     Raises:
-        FileError: missing, no bundle, of another format version, or altered; names the part.
+        FileError: missing, no bundle, of another format version, or altered; names the part. Also if the network here
+            computes other outputs than the bundle has, as another version of hwzo could.
     """
     parts = _parts(path)
     manifest = _manifest(path, parts.pop(MANIFEST))
@@ -142,16 +175,22 @@ def read_bundle(path: Path) -> Bundle:
         if name not in listed or _sha256(parts[name]) != listed[name]["sha256"]:
             raise FileError(f"bundle {path} was altered: {name} is not what its manifest says", key="source")
     try:
-        probes = load_tensors(parts[PROBES])
-        return Bundle(
-            _weights(parts[WEIGHTS]),
-            ProbeSet(probes["inputs"], probes["outputs"], probes.get("measured"), probes.get("spread")),
-            load_tensors(parts[MAPPING]) if MAPPING in parts else {},
-            parts.get(PROFILE),
-            manifest,
-        )
+        arrays = load_tensors(parts[PROBES])
+        probes = ProbeSet(arrays["inputs"], arrays["outputs"], arrays.get("measured"), arrays.get("spread"))
+        weights = _weights(parts[WEIGHTS])
+        mapping = load_tensors(parts[MAPPING]) if MAPPING in parts else {}
+        outputs = _outputs(weights, probes.inputs)
+    except FileError:
+        raise
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FileError(f"bundle {path} is damaged: {error}", key="source") from error
+    if outputs.shape != probes.outputs.shape or not np.allclose(outputs, probes.outputs, rtol=SAME, atol=SAME):
+        raise FileError(
+            f"bundle {path}: its weights make other outputs on its probe set than hwzo {manifest.get('hwzo')} wrote "
+            f"there; this is hwzo {version('hwzo')}",
+            key="source",
+        )
+    return Bundle(weights, probes, mapping, parts.get(PROFILE), manifest)
 
 
 def canonical(content: bytes) -> bytes:
@@ -242,6 +281,13 @@ def _weights(content: bytes) -> Weights:
         path = Path(folder) / WEIGHTS
         path.write_bytes(content)
         return Weights.load(path)
+
+
+def _outputs(weights: Weights, inputs: Array) -> Array:
+    """Of the float network, (samples, n_out)."""
+    if not weights.layers:
+        raise ConfigError("these weights are of a device that is no network: it has no outputs to compare")
+    return Network.parse(weights.layers, weights.activation).forward(weights.theta, inputs)[-1]
 
 
 def _text(manifest: Mapping[str, Any]) -> bytes:

@@ -26,6 +26,7 @@ ACTIVATIONS = {
     "logistic": "sigmoid",
     "linear": "linear",
     "identity": "linear",
+    "lif-rate": "lif-rate",
 }
 """What other libraries call an activation, and what hwzo does."""
 ENDINGS: dict[str, Ending] = {
@@ -251,5 +252,5 @@ def activation_named(name: str) -> str:
         ConfigError: there is none of that name.
     """
     if name not in ACTIVATIONS:
-        raise ConfigError(f"activation={name!r} is not one of tanh, relu, sigmoid and linear", key="activation")
+        raise ConfigError(f"activation={name!r} is not one of {', '.join(ACTIVATIONS)}", key="activation")
     return ACTIVATIONS[name]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hwzo.deploy.bundle import read_bundle
 from hwzo.deploy.sources import nir_file, onnx_file, safetensors_file, sklearn_mlp, state_dict, torch_file, torch_object
-from hwzo.deploy.sources.chain import Say
+from hwzo.deploy.sources.chain import Say, activation_named
 from hwzo.deploy.sources.foreign import for_task, foreign_weights
 from hwzo.errors import ConfigError, FileError
 from hwzo.network import Network
@@ -61,11 +61,11 @@ def load_source(
 
 def _from_file(path: Path, *, task: str | None, layers: str | None, activation: str | None, say: Say) -> Weights:
     try:
-        is_file, kind = path.is_file(), path.suffix.lower()
+        is_file, exists, kind = path.is_file(), path.exists(), path.suffix.lower()
     except (OSError, ValueError) as error:
         raise FileError(f"{str(path)!r} can't be looked at: {getattr(error, 'strerror', None) or error}") from error
     if not is_file:
-        if not path.exists():
+        if not exists:
             raise FileError(f"{path} does not exist; expected {KINDS}", key="source")
         return for_task(load_weights(path), task)
     where = str(path)
@@ -112,4 +112,4 @@ def _made(
 
 
 def _alike(asked: str, found: str) -> bool:
-    return asked == found or state_dict.activation_named(asked) == found
+    return activation_named(asked) == found

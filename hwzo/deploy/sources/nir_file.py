@@ -22,7 +22,7 @@ def network_of(path: Path, *, activation: str | None, say: Say = lambda text: No
     """
     model = nir.load(path)
     neurons = [f"{layer.neurons.kind} behind {layer.name!r}" for layer in model.layers if layer.neurons is not None]
-    named = activation if activation is not None else model.metadata.get("activation")
+    named = model.metadata.get("activation", activation)
     if named is None and neurons:
         raise ConfigError(
             f"NIR file {path} has neurons, {', '.join(neurons)}, and weights alone don't make the network; "
@@ -34,7 +34,7 @@ def network_of(path: Path, *, activation: str | None, say: Say = lambda text: No
         say(f"neurons are left off: {', '.join(neurons)}; {named} stands in their place")
     network = model.network
     if named is not None:
-        network = replace(network, activation=named if named == "lif-rate" else activation_named(named))
+        network = replace(network, activation=activation_named(named))
     elif len(network.stages) > 1:
         say(f"NIR file {path} names no activation, so layers follow each other without one")
     return network, model.theta
