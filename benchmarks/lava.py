@@ -9,7 +9,9 @@ precision, by its loss. Rows:
                NumPy, under Lava's own Python and in this process, K = 1, 8, 64 and 256 a call, with and without noise
     rebuild    Lava's own processes built anew for each evaluation
     graph      Lava's own processes, built once: one network, and 32 side by side
-    soak       100,000 evaluations: memory, descriptors and shared memory of the worker, early and at the end
+    kill       seconds from a signal to the error, worker or one of Lava's processes, and what is left then
+    soak       100,000 evaluations, and 2,000 in the graph: memory, descriptors and shared memory of the worker, after a
+               tenth and at the end
     digits     test accuracy, seeds 0 to N - 1: by commanded directions without noise, by the emulated noise of its
                nodes, and by that of its weights; then the trained parameters through Lava's own processes
 
@@ -26,10 +28,12 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -41,16 +45,18 @@ from threadpoolctl import threadpool_limits
 
 import hwzo
 from hwzo.data import load_task
+from hwzo.errors import DeviceError
 from hwzo.probes import Batch, Probes
 from hwzo.registry import DeviceURL, connect
 from hwzo_backends.lava import LavaBackend, environment
 from hwzo_backends.lava.device import LavaDevice
 from hwzo_backends.lava.inside import vitals
 from hwzo_backends.lava.plan import question
+from hwzo_backends.lava.worker import QUICK
 
 SAMPLES = 32
 COUNTS = (1, 8, 64, 256)
-TURN_S = 0.3
+TURN_S = 0.15
 REBUILDS = 5
 DIGITS = {
     "commanded": ("lava:lif?noise=none", "block", "60000 evaluations"),
@@ -71,12 +77,13 @@ def batch_of(samples: int = SAMPLES) -> Batch:
 
 
 def group(pid: int) -> list[Path]:
-    """Folders in /proc of a worker's processes."""
+    """Folders in /proc of a worker's processes; of one that has ended, only its number may be left."""
     found: list[Path] = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
-                if int((folder / "stat").read_text().rpartition(")")[2].split()[2]) == pid:
+                state, _, of = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(of) == pid and state not in "ZX":
                     found.append(folder)
             except OSError:
                 continue
@@ -177,7 +184,7 @@ class Peer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            env={**os.environ, **QUICK},
         )
         self._write(json.dumps(device._plan.as_words()))
 
@@ -239,6 +246,55 @@ def graph(rounds: int) -> list[Row]:
     ]
 
 
+def kill(rounds: int) -> list[Row]:
+    """Its processes are killed, before a call and in the middle of one of seconds; or stopped, for a timeout of 1 s."""
+    rows: list[Row] = []
+    victims = ("worker", "model", "runtime service")
+    cases = [(mode, victim, when) for mode in ("trial", "graph") for victim in victims for when in ("before", "during")]
+    for mode, victim, when in [*cases, ("trial", "worker", "stopped"), ("trial", "model", "stopped")]:
+        struck = [strike(mode, victim, when) for _ in range(rounds)]
+        seconds = [each for each, _ in struck]
+        what = "stopped, timeout 1 s" if when == "stopped" else f"killed {when} a call"
+        rows.append(
+            {
+                "case": f"{mode} mode, {victim} {what}",
+                "engine": "from the signal to the error",
+                "seconds": statistics.median(seconds),
+                "spread": [min(seconds), max(seconds)],
+                "n": rounds,
+                "left": sum(left for _, left in struck),
+            }
+        )
+    return rows
+
+
+def strike(mode: str, victim: str, when: str) -> tuple[float, int]:
+    """Seconds from a signal to the error, and how many processes and segments of shared memory are left then."""
+    timeout = "&timeout=1" if when == "stopped" else ""
+    device = opened(f"noise=none&mode={mode}&copies=2{timeout}")
+    device.measure(Probes.plain(1), batch_of())
+    pid = device._running().pid
+    forked = sorted(int(each.name) for each in group(pid) if each.name != str(pid))
+    # The first is Python's tracker of shared memory, the last Lava's runtime service; models are between them.
+    number = {"worker": pid, "model": forked[-2], "runtime service": forked[-1]}[victim]
+    sent: list[float] = []
+
+    def send() -> None:
+        os.kill(number, signal.SIGSTOP if when == "stopped" else signal.SIGKILL)
+        sent.append(time.monotonic())
+
+    threading.Timer(0.3 if when == "during" else 0.0, send).start()
+    probes = Probes.plain(256 if mode == "trial" else 4)
+    batch = batch_of(2048 if when == "during" else SAMPLES)
+    try:
+        while True:
+            device.measure(probes, batch)
+    except DeviceError:
+        seconds = time.monotonic() - sent[0]
+    device.close()
+    return seconds, len(group(pid)) + len(list(vitals.MEMORY.glob(f"{vitals.prefix(pid)}*")))
+
+
 def holds(pid: int) -> dict[str, int]:
     """What a worker's processes hold together: resident memory in MB, descriptors, threads, shared memory."""
     total = {"resident_mb": 0, "descriptors": 0, "threads": 0, "processes": 0}
@@ -254,30 +310,29 @@ def holds(pid: int) -> dict[str, int]:
     return total
 
 
-def soak(evaluations: int) -> list[Row]:
+def soak(evaluations: int, mode: str) -> list[Row]:
     """One device, call after call, of changing sizes."""
-    device = opened("noise=loihi1")
+    device = opened("noise=loihi1" if mode == "trial" else "noise=loihi1&mode=graph&copies=32")
     device.program(device.parameters.initial(np.random.default_rng(1)))
-    batch, done, begun = batch_of(), 0, time.perf_counter()
+    sizes, samples = ((1, 64, 7, 64, 2, 128), SAMPLES) if mode == "trial" else ((1, 32, 7, 64), 8)
+    batch, done, begun = batch_of(samples), 0, time.perf_counter()
     early: dict[str, int] | None = None
-    sizes = (1, 64, 7, 64, 2, 128)
     turn = 0
     while done < evaluations:
         count = min(sizes[turn % len(sizes)], evaluations - done)
-        want = "nodes" if turn % 5 == 0 else "loss"
-        device.measure(Probes.plain(count, want=want), batch)
+        device.measure(Probes.plain(count, want="nodes" if mode == "trial" and turn % 5 == 0 else "loss"), batch)
         done, turn = done + count, turn + 1
         if early is None and done >= evaluations // 10:
             early = holds(device._running().pid)
-    late = holds(device._running().pid)
-    seconds = time.perf_counter() - begun
     pid = device._running().pid
+    late = holds(pid)
+    seconds = time.perf_counter() - begun
     device.close()
     left = len(list(vitals.MEMORY.glob(f"{vitals.prefix(pid)}*")))
     return [
         {
-            "case": f"{done} evaluations in {turn} calls",
-            "engine": "trial mode",
+            "case": f"{done} evaluations of {samples} samples in {turn} calls",
+            "engine": f"{mode} mode",
             "per_second": done / seconds,
             "spread": [],
             "n": 1,
@@ -303,8 +358,7 @@ def digits(seeds: int) -> list[Row]:
                 accuracies.append(float(result.test_accuracy or 0.0))
                 seconds.append(result.wall_seconds)
                 evaluations.append(result.evaluations)
-                if seed == 0:
-                    agreed = same_in_graph(Path(folder) / "run", result.device, task)
+                agreed += same_in_graph(Path(folder) / "run", result.device, task)
         mean = statistics.fmean(accuracies)
         error = statistics.stdev(accuracies) / len(accuracies) ** 0.5 if len(accuracies) > 1 else None
         rows.append(
@@ -326,7 +380,8 @@ def digits(seeds: int) -> list[Row]:
 
 
 def same_in_graph(run: Path, url: str, task: Any) -> int:
-    """Runs trained parameters through both modes: how many test samples gave the same spikes, all or an error."""
+    """Runs trained parameters through both modes: how many test samples gave the same spikes in every layer and step,
+    and the same outputs; all of them, or an error."""
     theta = hwzo.load_run(run).weights().theta
     device = connect(url)
     assert isinstance(device, LavaDevice)
@@ -345,17 +400,17 @@ def show(rows: list[Row]) -> None:
     for column in ("case", "engine or device", "evaluations/s, or test accuracy", "middle half, or range", "n", "more"):
         table.add_column(column, overflow="fold")
     for each in rows:
-        value = each.get("per_second")
+        value = each.get("per_second", each.get("seconds") if "left" in each else None)
         if value is None:
             error = each["standard_error"]
             told = f"{each['test_accuracy']:.4f}" + (f" +- {error:.4f}" if error is not None else "")
             more = (
                 f"{each['evaluations']:,} evaluations, {each['seconds']:.0f} s; "
-                f"{each['samples_alike_in_the_graph']} test samples alike in the graph"
+                f"{each['samples_alike_in_the_graph']} test samples alike in the graph, spike for spike"
             )
         else:
-            told = f"{value:,.1f}"
-            more = ""
+            told = f"{value:,.1f}" if "per_second" in each else f"{value:.2f} s"
+            more = f"left: {each['left']}" if "left" in each else ""
             if "ratio" in each:
                 low, high = each["ratio_spread"]
                 more = f"ratio {each['ratio']:.2f} ({low:.2f} to {high:.2f})"
@@ -374,7 +429,7 @@ def show(rows: list[Row]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", default="trial,rebuild,graph,soak,digits")
+    parser.add_argument("--only", default="trial,rebuild,graph,kill,soak,digits")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--soak", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=3)
@@ -383,7 +438,8 @@ def main() -> int:
         "trial": lambda: trial(given.rounds),
         "rebuild": lambda: rebuild(given.rounds),
         "graph": lambda: graph(given.rounds),
-        "soak": lambda: soak(given.soak),
+        "kill": lambda: kill(given.rounds),
+        "soak": lambda: [*soak(given.soak, "trial"), *soak(given.soak // 50, "graph")],
         "digits": lambda: digits(given.seeds),
     }
     rows: list[Row] = []
@@ -391,7 +447,7 @@ def main() -> int:
         for name in given.only.split(","):
             if name not in parts:
                 parser.error(f"--only {name}: there are {', '.join(parts)}")
-            rows += [{"part": name, **each} for each in parts[name]()]
+            rows += [{"part": name, **each, "load_average": round(os.getloadavg()[0], 1)} for each in parts[name]()]
             print(f"{name}: done", file=sys.stderr)
     machine = {"python": platform.python_version(), "numpy": np.__version__, "cores": os.cpu_count()}
     machine |= {"lava": str(environment.find()), "processor": platform.machine()}

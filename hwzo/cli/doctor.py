@@ -19,7 +19,7 @@ from hwzo.cli.options import Json
 from hwzo.cli.streams import emit
 from hwzo.cli.terminal import say, show, table
 from hwzo.data.fashion import DEBIAN_FOLDER, VARIABLE
-from hwzo.errors import ConfigError, HwzoError
+from hwzo.errors import ConfigError, DeviceError, HwzoError
 from hwzo.registry import backends, load
 
 NAME = "doctor"
@@ -34,6 +34,17 @@ _EXTRAS = (
 @runtime_checkable
 class Installs(Protocol):
     """What a backend may have besides `hwzo.registry.Backend`: something of its own that ``--install`` sees to."""
+
+    def examine(self) -> str:
+        """Look whether what is installed works, in seconds.
+
+        Returns:
+            What is there, in a line.
+
+        Raises:
+            DeviceError: something is missing or damaged.
+        """
+        ...
 
     def install(self, say: Callable[[str], None]) -> str:
         """Install what is missing, quickly if nothing is; ``say`` is told what takes long.
@@ -72,10 +83,7 @@ def findings() -> list[Finding]:
             backend = load(point)
             found.append(Finding(f"backend {name}", True, point.value))
             if isinstance(backend, Installs):
-                lacking = [line.reason for line in backend.listings() if not line.available]
-                detail = lacking[0] if lacking else "what it needs is installed"
-                command = f"hwzo doctor --install {name}" if lacking else ""
-                found.append(Finding(name, not lacking, detail, command))
+                found.append(_examined(name, backend))
         except HwzoError as error:
             package = point.dist.name if point.dist is not None else name  # the one that brought the backend
             found.append(Finding(f"backend {name}", False, str(error), f"pip install --upgrade {package}"))
@@ -87,6 +95,13 @@ def findings() -> list[Finding]:
     command = "" if there else "apt-get install dataset-fashion-mnist"
     found.append(Finding("fashion-mnist", there, f"idx files in {folder}", command))
     return found + boards()
+
+
+def _examined(name: str, backend: Installs) -> Finding:
+    try:
+        return Finding(name, True, backend.examine())
+    except DeviceError as error:
+        return Finding(name, False, str(error), f"hwzo doctor --install {name}")
 
 
 def boards() -> list[Finding]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias, cast, get_args
@@ -13,6 +16,27 @@ from hwzo.nir.model import CONSTANTS, Kind, Layer, Model, Neurons
 from hwzo.parameters import Array
 from hwzo.stages import Convolution, Dense
 
+READ_S = 20.0
+"""A file that takes longer to read, by this and a second for each `SLOWEST` bytes, is taken for damaged."""
+SLOWEST = 10_000_000
+MEMORY = 4 << 30
+"""Bytes that reading may take besides eight times the file's."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # their stacks count as memory
+_TOO_LARGE = 3
+_TRY = f"""
+import sys, nir
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+except (ImportError, ValueError, OSError):
+    pass
+try:
+    nir.read(sys.argv[1], type_check=False)
+except MemoryError:
+    sys.exit({_TOO_LARGE})
+except Exception:
+    pass  # whoever asked will see it
+"""
 WEIGHTS = ("Linear", "Affine", "Conv2d")
 TAKEN = (*WEIGHTS, "Flatten", *get_args(Kind))
 Shape = tuple[int, ...]
@@ -40,23 +64,57 @@ def load(path: str | Path) -> Model:
     Weights are turned into hwzo's order: matrices (inputs, outputs), images (y, x, channel), where NIR has (outputs,
     inputs) and (channel, y, x).
 
+    A damaged file can make HDF5 loop for ever or crash, where nothing in this process could stop it; so another Python
+    reads it first, half a second long.
+
     Raises:
-        FileError: missing, or not a NIR file.
+        FileError: missing, damaged, or not a NIR file.
         ConfigError: a node or an edge that hwzo doesn't take, named, with those that it does; ``nir`` isn't installed.
     """
     nir = library()
     path = Path(path)
+    _try_out(path)
     try:
         graph = nir.read(path, type_check=False)
-    except (OSError, KeyError, ValueError, TypeError, AssertionError, AttributeError, IndexError) as error:
-        what = "there is no such file" if not path.exists() else f"{type(error).__name__}: {error}"
-        raise FileError(f"NIR file {path} can't be read: {what}") from error
+    except Exception as error:  # a damaged file can make h5py and nir raise anything
+        said = " ".join(str(error).split())[:300]  # HDF5 says much, in several lines
+        raise FileError(f"NIR file {path} can't be read: {type(error).__name__}: {said}") from error
     if not isinstance(graph, nir.NIRGraph):
         raise FileError(f"NIR file {path} holds a {type(graph).__name__} alone, not a graph")
     try:
         return model_of(graph)
     except ConfigError as error:
         raise ConfigError(f"NIR file {path}: {error}", key=error.key) from None
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, MemoryError) as error:
+        raise FileError(f"NIR file {path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _try_out(path: Path) -> None:
+    """Have another process read the file, within bounds of time and memory.
+
+    Raises:
+        FileError: missing, or it took that process's life, or longer than it may.
+    """
+    try:
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:
+        what = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise FileError(f"NIR file {path} can't be read: {what}") from error
+    if not sys.executable:  # inside another program: there is no Python to start
+        return
+    seconds, memory = READ_S + size / SLOWEST, MEMORY + 8 * size
+    command = [sys.executable, "-W", "ignore", "-c", _TRY, str(path), str(int(memory))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **dict.fromkeys(_THREADS, "1")}
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, env=environment, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise FileError(f"NIR file {path} is damaged: HDF5 doesn't come to its end within {seconds:.0f} s") from None
+    if done.returncode < 0:
+        raise FileError(f"NIR file {path} is damaged: HDF5 crashes on it (signal {-done.returncode})")
+    if done.returncode == _TOO_LARGE:
+        raise FileError(f"NIR file {path} is damaged: its {size} bytes claim to hold more than {memory >> 30} GiB")
 
 
 def model_of(graph: Foreign) -> Model:

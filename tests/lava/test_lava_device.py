@@ -1,14 +1,16 @@
 """lava:lif against the contract and against arithmetic: modes, noise, read-back, bad input, runs that are cut off."""
 
+import contextlib
 import dataclasses
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
 
 import hwzo
-from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError
+from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError, VerificationError
 from hwzo.network import Network
 from hwzo.probes import Batch, Probes
 from hwzo.registry import DeviceURL, connect
@@ -16,6 +18,7 @@ from hwzo.testing.check import run_check
 from hwzo.testing.conformance import CHECKS, url_opener
 from hwzo_backends.lava.options import resolve
 from hwzo_backends.lava.registers import Registers
+from hwzo_backends.lava.verify import _compare, verify
 
 RNG = np.random.default_rng(7)
 BATCH = Batch(RNG.uniform(-1, 1, (20, 6)), RNG.integers(0, 4, 20))
@@ -74,9 +77,54 @@ def test_spike_counts_of_a_neuron_without_leak(opened):
 
 @pytest.mark.parametrize("query", ["readout=counts&dv=0.1", "target=weights&T=5"])
 def test_both_modes_count_the_same_spikes(opened, query):
-    verified = opened(f"layers=6-5-3-4&seed=3&{query}").verify(BATCH.inputs[:3], sets=2)
+    device = opened(f"layers=6-5-3-4&seed=3&{query}")
+    device.program(device.parameters.initial(np.random.default_rng(2)))
+    verified = device.verify(BATCH.inputs[:3], sets=2)
     assert verified.evaluations == 6
     assert verified.samples == 3
+    assert verified.spikes > 100
+    assert verified.membranes == 6 * 3 * 4
+    assert "spikes, each in its neuron and step" in str(verified)
+
+
+@pytest.mark.parametrize(("query", "compared"), [("layers=6-5-4", False), ("layers=6-4", True)])
+def test_modes_that_never_spiked_were_not_compared(monkeypatch, tmp_path, query, compared):
+    """Two modes that answer with zeros agree, in nothing; a layer that only integrates has its membranes."""
+
+    class Silent(contextlib.nullcontext):
+        def ask(self, words, arrays, *, timeout_s):
+            samples, sets = len(arrays["inputs"]), len(arrays["parameters"])
+            none = np.zeros((sets, samples, 16, 5), dtype=np.bool_)
+            return {}, {"membrane": np.zeros((sets, samples, 4)), "raster0": none, "raster1": none}
+
+    monkeypatch.setattr("hwzo_backends.lava.verify.Worker", lambda python, setup, name: Silent(Silent()))
+    monkeypatch.setenv("HWZO_LAVA_PYTHON", sys.executable)
+    chosen = options(f"{query}&seed=3")
+    if compared:
+        assert verify(chosen, sets=1).membranes == 2 * 4 * 4
+    else:
+        with pytest.raises(VerificationError, match=r"no neuron spiked in 6 evaluations of 1 samples.*vth="):
+            verify(chosen, inputs=BATCH.inputs[:1], sets=3)
+
+
+def test_a_spike_in_another_step_is_a_difference():
+    """In the same neuron, with the same count: a raster tells."""
+    one = np.zeros((2, 3, 5, 4), dtype=np.bool_)
+    other = one.copy()
+    one[1, 2, 3, 0] = other[1, 2, 4, 0] = True
+    _compare("lava:lif", "raster0", one, one)
+    with pytest.raises(VerificationError, match=r"in 2 of 120 steps .* layer 0; first in set 1, sample 2, step 3, n"):
+        _compare("lava:lif", "raster0", one, other)
+
+
+def test_the_raster_has_the_spikes_that_are_counted():
+    plan = options("layers=6-5-4&readout=counts&noise=none&seed=3").plan()
+    parameters = (RNG.integers(-128, 128, (3, 59)) * 2).astype(np.int16)
+    trial = plan.run(parameters, BATCH.inputs, evaluation=0, record=True, raster=True)
+    assert [spiked.shape for spiked in trial.raster] == [(3, 20, 16, 5), (3, 20, 16, 4)]
+    assert np.array_equal(trial.raster[1].sum(axis=2), trial.counts)
+    assert np.array_equal(trial.raster[0].mean(axis=2), trial.rates[0])
+    assert trial.counts.any()
 
 
 def test_a_displacement_moves_registers_by_whole_levels(opened):
@@ -144,11 +192,16 @@ def test_without_noise_there_is_nothing_to_explore_with(opened):
     assert quiet.capabilities.parameter_noise == "none"
 
 
-def test_intrinsic_methods_are_refused_without_noise(lava_python, tmp_path):
-    with pytest.raises(CapabilityError, match="noisy and read back"):
-        hwzo.train(
-            "nist7x7", "lava:lif?noise=none", method="node-perturbation", budget="9 evaluations", run=tmp_path / "run"
-        )
+@pytest.mark.parametrize(
+    "asked", [{"method": "node-perturbation"}, {"exploration": "intrinsic-node"}, {"exploration": "intrinsic-weight"}]
+)
+def test_intrinsic_exploration_is_refused_without_noise(lava_python, tmp_path, asked):
+    """It says what works; the method `intrinsic`, left to choose, commands, and says so."""
+    settings = {"budget": "100 evaluations", "seed": 10}
+    with pytest.raises(CapabilityError, match="'intrinsic', which picks what"):
+        hwzo.train("nist7x7", "lava:lif?noise=none", run=tmp_path / "refused", **settings, **asked)
+    result = hwzo.train("nist7x7", "lava:lif?noise=none", method="intrinsic", run=tmp_path / "run", **settings)
+    assert result.exploration == "commanded"
 
 
 # --- registers ---
@@ -282,6 +335,11 @@ def test_a_run_whose_worker_is_killed_resumes_to_the_same_bytes(lava_python, tmp
         ("vth=0", "vth", r"can be 0\.25 to"),
         ("vth=1,2,3", "vth", "3 numbers for 2 layers"),
         ("vth=high", "vth", "a number, or one a layer"),
+        ("vth=nan", "vth", "should be finite"),
+        ("vth=1,inf", "vth", "should be finite"),
+        ("du=nan", "du", "should be finite"),
+        ("precision=float&dv=nan", "dv", "should be finite"),
+        ("precision=float&vth=inf", "vth", "should be finite"),
         ("du=0", "du", "share"),
         ("dv=2", "dv", "share"),
         ("activation=tanh", "activation", "leave it out"),
@@ -289,8 +347,8 @@ def test_a_run_whose_worker_is_killed_resumes_to_the_same_bytes(lava_python, tmp
         ("read_error=0.1", "read_error", "aren't read back"),
         ("target=weights&readback=nodes", "readback", "readback=weights"),
         ("mode=graph&readback=nodes", "readback", "at most"),
-        ("hardware=loihi2", "hardware", "mode=graph"),
-        ("mode=graph&hardware=loihi2", "hardware", "noise=none"),
+        ("hardware=loihi2", "hardware", "mode=graph&noise=none"),
+        ("mode=graph&hardware=loihi2", "hardware", "mode=graph&noise=none"),
         ("layers=90000-100-10", "layers", "at most 5000000"),
     ],
 )
@@ -329,8 +387,28 @@ def test_inputs_beyond_one_are_refused(device):
 
 
 def test_parameters_out_of_8_bits_are_refused(device):
-    with pytest.raises(ConfigError, match=r"0\.weight\[0, 0\] = 1 is outside \[-1, 0\.992188\]"):
-        device.program(np.ones(device.parameters.size))
+    with pytest.raises(ConfigError, match=r"0\.weight\[0, 0\] = 1\.01 is outside \[-1, 1\]"):
+        device.program(np.full(device.parameters.size, 1.01))
+
+
+@pytest.mark.parametrize(
+    "query", ["noise=none", "mode=graph", "target=weights", "precision=float", "rounding=stochastic", "readout=counts"]
+)
+def test_parameters_of_one_device_are_allowed_on_another(query):
+    """Whatever its noise, mode and precision; the ends of the window are allowed, and held within 8 bits."""
+    spec, other = (Registers.by(options(f"layers=6-5-4&window=2&{each}")).spec() for each in ("noise=loihi1", query))
+    assert np.array_equal(spec.lower, other.lower)
+    assert np.array_equal(spec.upper, other.upper)
+    assert spec.upper.max() == -spec.lower.min() == 2.0  # what a file of weights keeps as their window
+
+
+def test_what_was_learned_with_noise_is_evaluated_without(lava_python, tmp_path):
+    hwzo.train("nist7x7", "lava:lif?noise=loihi1", budget="60 evaluations", rate=0.5, seed=10, run=tmp_path / "run")
+    theta = hwzo.load_run(tmp_path / "run").weights().theta
+    assert np.abs(theta).max() == 2.0  # some are driven to the end of the window
+    evaluated = hwzo.evaluate(tmp_path / "run", "lava:lif?noise=none", repeats=2)
+    assert "window=2.0&" in evaluated.device
+    assert evaluated.accuracy_standard_error == 0.0
 
 
 @pytest.mark.parametrize(

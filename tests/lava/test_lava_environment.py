@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 
 from hwzo.cli.app import app
 from hwzo.errors import DeviceError
-from hwzo_backends.lava import environment
+from hwzo.registry import connect
+from hwzo_backends.lava import LavaBackend, environment
 from hwzo_backends.lava.inside import hook, known_answer
 from hwzo_backends.lava.lif import Neurons
 from hwzo_backends.lava.plan import Plan, question
@@ -91,6 +93,68 @@ def test_a_damaged_one_is_made_again(installer):
     assert environment.find() is None
 
 
+def test_one_that_no_longer_counts_is_made_again(installer, cache, monkeypatch):
+    """Its Python is there, but a package isn't: the doctor says so, opening a device too, and installing mends it."""
+    made = environment.install(lambda _: None)
+    works, broken, said = environment.checked, DeviceError("Lava doesn't work: No module named 'lava'"), []
+
+    def checked(python):
+        if len(installer) == 1:
+            raise broken
+        return works(python)
+
+    monkeypatch.setattr(environment, "checked", checked)
+    with pytest.raises(DeviceError, match="No module named 'lava'"):
+        LavaBackend().examine()
+    with pytest.raises(DeviceError, match=r"No module named 'lava'; .*hwzo doctor --install lava"):
+        connect("lava:lif?seed=1")  # whose Python here is that of the tests
+    assert environment.install(said.append) == made
+    assert len(installer) == 2
+    assert "made anew" in said[0]
+
+
+def test_what_a_killed_installation_left_is_removed_by_the_next(installer, cache):
+    left = cache / "hwzo" / "lava-building-killed" / "lib"
+    left.mkdir(parents=True)
+    environment.install(lambda _: None)
+    assert not left.parent.exists()
+
+
+def test_a_killed_installation_takes_its_installer_with_it(tmp_path):
+    """As `kill -9` of hwzo while uv downloads."""
+    noted = tmp_path / "pid"
+    code = f"from hwzo_backends.lava.environment import _run; _run(['sh', '-c', 'echo $$ > {noted}; exec sleep 60'])"
+    process = subprocess.Popen([sys.executable, "-c", code])
+    until = time.monotonic() + 20
+    while not (noted.exists() and noted.read_text().strip()) and time.monotonic() < until:
+        time.sleep(0.02)
+    child = int(noted.read_text())
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 5
+    while _runs(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not _runs(child)
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_uv_hears_of_the_index_that_pip_was_told_of():
+    pip = {"PIP_INDEX_URL": "https://index/simple", "PIP_EXTRA_INDEX_URL": "https://more/simple"}
+    assert environment.index_settings(pip) == {
+        "UV_DEFAULT_INDEX": "https://index/simple",
+        "UV_INDEX": "https://more/simple",
+    }
+    assert environment.index_settings({**pip, "UV_DEFAULT_INDEX": "its own"}) == {"UV_INDEX": "https://more/simple"}
+    assert environment.index_settings({**pip, "UV_INDEX_URL": "its own"}) == {"UV_INDEX": "https://more/simple"}
+    assert environment.index_settings({"PATH": "/bin", "PIP_INDEX_URL": ""}) == {}
+
+
 def test_one_that_miscounts_is_not_kept(installer, monkeypatch):
     monkeypatch.setattr(environment, "checked", CHECKED)
     monkeypatch.setattr(environment, "MAIN", Path(__file__).with_name("miscounting_main.py"))
@@ -111,6 +175,22 @@ def test_an_interpreter_without_lava_is_refused(cache, monkeypatch):
     monkeypatch.setenv(environment.VARIABLE, sys.executable)
     with pytest.raises(DeviceError, match="No module named"):
         environment.install(lambda _: None)
+
+
+def test_an_interpreter_that_is_not_there_is_named(cache, monkeypatch):
+    monkeypatch.setenv(environment.VARIABLE, "/nowhere/python")
+    assert environment.find() is None
+    with pytest.raises(DeviceError, match="no Python /nowhere/python, which HWZO_LAVA_PYTHON names"):
+        environment.install(lambda _: None)
+    with pytest.raises(DeviceError, match="which HWZO_LAVA_PYTHON names"):
+        connect("lava:lif")
+    assert [line.available for line in LavaBackend().listings()] == [False]
+
+
+def test_an_interpreter_without_lava_says_what_named_it(cache, monkeypatch):
+    monkeypatch.setenv(environment.VARIABLE, sys.executable)
+    with pytest.raises(DeviceError, match=r"No module named 'lava'; HWZO_LAVA_PYTHON=.* names it"):
+        connect("lava:lif?seed=1")
 
 
 def test_something_else_than_an_interpreter_is_refused(cache, monkeypatch):

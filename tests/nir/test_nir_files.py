@@ -1,5 +1,6 @@
 """NIR files: what hwzo takes, what it refuses and in which words, and that writing and reading give the same."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hwzo import nir
 from hwzo.errors import ConfigError, FileError
 from hwzo.network import Network
-from hwzo.nir import Layer, Model, Neurons
+from hwzo.nir import Layer, Model, Neurons, reading
 from hwzo.stages import Convolution, Dense
 
 reference = pytest.importorskip("nir")
@@ -42,6 +43,7 @@ def same(one, other, tolerance=1e-6):
     kinds=st.lists(st.sampled_from([*nir.CONSTANTS, None]), min_size=3, max_size=3),
 )
 def test_writing_and_reading_give_the_same_chain(seed, units, kinds, tmp_path_factory):
+    """Files of our own making: nothing tries them out first, for which 25 are too many."""
     rng = np.random.default_rng(seed)
     layers = []
     for n, m, kind in zip(units[:-1], units[1:], kinds, strict=False):
@@ -50,7 +52,9 @@ def test_writing_and_reading_give_the_same_chain(seed, units, kinds, tmp_path_fa
     model = Model(tuple(layers), {"dt": "0.001", "activation": "tanh"})
     path = tmp_path_factory.mktemp("nir") / "chain.nir"
     nir.save(path, model)
-    back = nir.load(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_try_out", lambda path: None)
+        back = nir.load(path)
     same(model, back)
     assert back.metadata == model.metadata
     assert back.network.label == model.network.label
@@ -221,6 +225,33 @@ def test_files_that_are_none(tmp_path):
         nir.load(tmp_path / "cut.nir")
     with pytest.raises(FileError, match="can't be written"):
         nir.save(tmp_path / "no" / "folder.nir", nir.load(VECTORS / "snntorch-leaky.nir"))
+
+
+def test_a_file_on_which_hdf5_loops_for_ever_is_damaged(tmp_path, monkeypatch):
+    """One bit of it: a continuation of an object's header that leads to itself."""
+    damaged = bytearray((VECTORS / "snntorch-leaky.nir").read_bytes())
+    damaged[2400] ^= 0x80
+    (tmp_path / "loop.nir").write_bytes(damaged)
+    monkeypatch.setattr(reading, "READ_S", 2.0)
+    with pytest.raises(FileError, match=r"loop\.nir is damaged: HDF5 doesn't come to its end within 2 s"):
+        nir.load(tmp_path / "loop.nir")
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(
+    name=st.sampled_from(sorted(path.name for path in VECTORS.glob("*.nir"))),
+    flips=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 7)), min_size=1, max_size=12),
+)
+def test_damaged_files_load_or_are_refused(name, flips, tmp_path_factory):
+    """Bits of them are flipped: nothing but hwzo's own errors comes out."""
+    damaged = bytearray((VECTORS / name).read_bytes())
+    for where, bit in flips:
+        damaged[where % len(damaged)] ^= 1 << bit
+    path = tmp_path_factory.mktemp("damaged") / "damaged.nir"
+    path.write_bytes(damaged)
+    with pytest.MonkeyPatch.context() as patch, suppress(ConfigError):
+        patch.setattr(reading, "READ_S", 2.0)
+        assert nir.load(path).layers
 
 
 def test_layers_that_dont_fit_each_other():

@@ -31,15 +31,22 @@ class LavaBackend:
 
     def listings(self) -> Sequence[Listing]:
         """Layers of LIF neurons, if Lava is installed."""
-        found = environment.find()
         what = "layers of LIF neurons, Loihi's arithmetic in Lava's simulation, with emulated noise"
-        if found is None:
-            return [Listing("lava:lif", True, False, f"{what}; not installed, install with: {environment.COMMAND}")]
+        if environment.find() is None:
+            return [Listing("lava:lif", True, False, f"{what}; {environment.lacking()}")]
         return [Listing("lava:lif", emulated=True, available=True, reason=what)]
 
     def lock_name(self, url: DeviceURL) -> str | None:
         """Nothing to hold."""
         return None
+
+    def examine(self) -> str:
+        """What is there, after Lava has counted spikes as it should: some seconds.
+
+        Raises:
+            DeviceError: it isn't installed, or damaged.
+        """
+        return str(environment.checked(environment.python()))
 
     def install(self, say: Callable[[str], None]) -> str:
         """Make Lava's environment unless it is there, telling ``say`` what takes long; what is there now.

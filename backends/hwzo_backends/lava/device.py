@@ -218,6 +218,7 @@ class LavaDevice:
             "plan": self._plan.as_words(),
             "copies": options.copies,
             "hardware": options.hardware,
+            "raster": False,
         }
         self._worker = Worker(self._python, setup, f"device {self.info.url}")
         return self._worker

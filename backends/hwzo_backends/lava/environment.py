@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hwzo.errors import DeviceError
-from hwzo_backends.lava.worker import MAIN
+from hwzo_backends.lava.inside.vitals import die_by
+from hwzo_backends.lava.worker import COMMAND, MAIN, VARIABLE, mended_by
 
 LAVA = "0.10.0"
 OF_ITS_OWN = "3.10"
@@ -33,10 +36,15 @@ DEPENDENCIES = (
     "scipy>=1.11,<2.0.0",
 )
 """Lava's own, without its upper bound on numpy, which a newer Python couldn't keep."""
-COMMAND = "hwzo doctor --install lava"
-VARIABLE = "HWZO_LAVA_PYTHON"
-"""Names an interpreter that has lava-nc, to be used instead of the environment made here."""
 _RECORD = "hwzo.json"
+_BUILDING = "lava-building-"
+_UV_OF_PIP = {
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
+    "PIP_FIND_LINKS": "UV_FIND_LINKS",
+    "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
+    "PIP_CERT": "SSL_CERT_FILE",
+}
 _INSTALL_S = 1800.0
 _CHECK_S = 120.0
 
@@ -72,10 +80,11 @@ def folder() -> Path:
 
 
 def find() -> Environment | None:
-    """The environment that is there; None if there is none, or it was damaged since."""
+    """The environment that is there; None if there is none. Whether it still works, `checked` tells."""
     named = os.environ.get(VARIABLE)
     if named:
-        return Environment(named, "unknown", LAVA, "unknown", hooked=False)
+        there = shutil.which(named)  # a path, or a command's name
+        return Environment(there, "unknown", LAVA, "unknown", hooked=False) if there else None
     with suppress(OSError, ValueError, TypeError):
         record = folder() / _RECORD
         found = Environment(**json.loads(record.read_text()))
@@ -93,27 +102,39 @@ def python() -> Path:
     """
     found = find()
     if found is None:
-        raise DeviceError(f"Lava is not installed; this installs it, in an environment of its own: {COMMAND}")
+        raise DeviceError(lacking())
     return Path(found.python)
 
 
+def lacking() -> str:
+    """What is missing where nothing is found, and what to do."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return f"there is no Python {named}, which {VARIABLE} names: name one that has lava-nc {LAVA}, or unset it"
+    return f"Lava is not installed; this installs it, in an environment of its own: {COMMAND}"
+
+
 def install(say: Callable[[str], None]) -> Environment:
-    """Make the environment unless it is there; one process makes it, others wait.
+    """Make the environment unless it is there and counts as it should; one process makes it, others wait.
 
     Raises:
         DeviceError: no interpreter serves, a package can't be fetched, or Lava doesn't count as it should there.
     """
     from filelock import FileLock
 
-    found = find()
-    if found is not None:
-        return checked(Path(found.python)) if os.environ.get(VARIABLE) else found
+    if os.environ.get(VARIABLE):
+        return checked(python())
     place = folder()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{place}.lock"):
             found = find()
-            return found if found is not None else _made(place, say)
+            if found is not None:
+                try:
+                    return checked(Path(found.python))
+                except DeviceError as error:
+                    say(f"{error}: it is made anew")
+            return _made(place, say)
     except OSError as error:
         raise DeviceError(
             f"Lava can't be installed in {place}: {error}; set XDG_CACHE_HOME to a folder that can be written"
@@ -132,11 +153,12 @@ def checked(interpreter: Path) -> Environment:
             command, capture_output=True, text=True, timeout=_CHECK_S, stdin=subprocess.DEVNULL, start_new_session=True
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeviceError(f"Lava doesn't work under {interpreter}: {error}") from error
+        raise DeviceError(f"Lava doesn't work under {interpreter}: {error}; {mended_by()}") from error
     try:
         told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        raise DeviceError(f"Lava doesn't work under {interpreter}: {_last_line(done.stderr)}") from None
+        said = _last_line(done.stderr)
+        raise DeviceError(f"Lava doesn't work under {interpreter}: {said}; {mended_by()}") from None
     if not told["right"]:
         raise DeviceError(
             f"Lava miscounts under {interpreter} (Python {told['python']}, NumPy {told['numpy']}): its spikes are "
@@ -148,8 +170,12 @@ def checked(interpreter: Path) -> Environment:
 def _made(place: Path, say: Callable[[str], None]) -> Environment:
     interpreter, why = _interpreter()
     say(f"installing lava-nc {LAVA} under {why}, in {place} (once, some 400 MB)")
-    shutil.rmtree(place, ignore_errors=True)  # what was there is damaged
-    building = Path(tempfile.mkdtemp(prefix="lava-building-", dir=place.parent))
+    for left in (
+        place,
+        *place.parent.glob(f"{_BUILDING}*"),
+    ):  # damaged, or of somebody who was killed: the lock is ours
+        shutil.rmtree(left, ignore_errors=True)
+    building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=place.parent))
     try:
         _fill(building, interpreter)
         say("checking that its spikes are what they must be")
@@ -213,15 +239,34 @@ def _minor(interpreter: str) -> str:
     return ""
 
 
+def index_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where packages come from, as uv wants to be told, of what pip was told; nothing that uv was told itself."""
+    told: dict[str, str] = {}
+    for ours, theirs in _UV_OF_PIP.items():
+        if theirs not in environment and environment.get(ours):
+            told[theirs] = environment[ours]
+    if "UV_INDEX_URL" in environment:  # uv's older name for the same
+        told.pop("UV_DEFAULT_INDEX", None)
+    return told
+
+
 def _run(command: Sequence[str]) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_S, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_S,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **index_settings(os.environ)},
+            preexec_fn=partial(die_by, signal.SIGKILL),  # with us: nobody would look after it
+        )
     except subprocess.TimeoutExpired as error:
         raise DeviceError(f"installing Lava took longer than {_INSTALL_S:g} s: {' '.join(command)}") from error
     if done.returncode:
         raise DeviceError(
             f"Lava can't be installed: {_last_line(done.stderr or done.stdout)} (of: {' '.join(command)}); is there a "
-            "network, or a package index that pip is told of?"
+            "network? Of a package index of yours, UV_DEFAULT_INDEX or PIP_INDEX_URL tells"
         )
 
 

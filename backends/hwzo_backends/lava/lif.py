@@ -120,6 +120,8 @@ class Trial:
         draws: a layer each, (K, B, units) float64, mean over the steps of the noise on u or v, same units; empty
             unless there is such noise and it is asked for.
         realised: (K, n_params) float64, parameters with their noise; None unless there is such noise.
+        raster: a layer each, (K, B, T, units) bool, which neuron spiked in which of the layer's own steps; empty unless
+            asked for.
     """
 
     counts: Floats
@@ -128,6 +130,7 @@ class Trial:
     drives: tuple[Floats, ...] = ()
     draws: tuple[Floats, ...] = ()
     realised: Floats | None = None
+    raster: tuple[NDArray[np.bool_], ...] = ()
 
 
 def simulate(
@@ -141,6 +144,7 @@ def simulate(
     seed: int = 0,
     evaluation: int = 0,
     record: bool = False,
+    raster: bool = False,
 ) -> Trial:
     """Run K networks of dense LIF layers on B samples for T steps each, from u = v = 0.
 
@@ -156,6 +160,7 @@ def simulate(
         seed: of the noise, 0 to 2^64 - 1.
         evaluation: number of the first evaluation.
         record: whether rates, drives and draws are wanted.
+        raster: whether every single spike is.
 
     Raises:
         ValueError: shapes that don't fit each other, or T = 0.
@@ -182,6 +187,7 @@ def simulate(
     rates, drives = wanted, [np.empty_like(array) for array in wanted]
     noisy = noise is not None and noise.target != "weights"
     draws = [np.empty_like(array) for array in wanted] if noisy else []
+    spiked = [np.empty((k, batch, steps, m), dtype=np.bool_) for m in units[1:]] if raster else []
     each = max(1, _CHUNK // (steps * batch * max(units[1:])))
     for low in range(0, k, each):
         part = slice(low, min(low + each, k))
@@ -212,6 +218,8 @@ def simulate(
                 quiet, v = _fixed(inputs, bias, added, target, neurons, wraps[index])
             else:
                 quiet, v = _float(inputs, bias, added, target, neurons)
+            if raster:
+                spiked[index][part] = ~quiet.transpose(0, 2, 1, 3)
             last = index == len(layers) - 1
             fired: Floats = np.subtract(1, quiet, dtype=np.float32 if last else kinds[index + 1])
             if record or last:
@@ -221,7 +229,7 @@ def simulate(
                 if last:
                     counts[part], membrane[part] = total, v
             passed = fired.reshape(n_part, steps * batch, m)
-    return Trial(counts, membrane, tuple(rates), tuple(drives), tuple(draws), realised)
+    return Trial(counts, membrane, tuple(rates), tuple(drives), tuple(draws), realised, tuple(spiked))
 
 
 def as_held(weights: Floats) -> NDArray[np.int32]:

@@ -63,10 +63,12 @@ class Placed:
         """The model with parameters (n_params,) of the device, such as trained ones, in its own units again.
 
         Raises:
-            ConfigError: another number of parameters.
+            ConfigError: another number of parameters, or one that is not finite.
         """
         if theta.shape != self.theta.shape:
             raise ConfigError(f"parameters have shape {theta.shape}; this model's are {self.theta.shape}")
+        if not np.isfinite(theta).all():
+            raise ConfigError("parameters hold a number that is not finite")
         layers: list[Layer] = []
         scales = zip(self.weight_scales, self.bias_scales, self.offsets, strict=True)
         blocks = self.model.network.blocks(theta)
@@ -179,7 +181,7 @@ def model_on(url: str, theta: Array, *, dt: float = DT) -> Model:
         dt: seconds a time step: the file needs one, Lava has none.
 
     Raises:
-        ConfigError: not the URL of a network of LIF layers, or another number of parameters.
+        ConfigError: not the URL of a network of LIF layers; parameters that the device couldn't hold, named.
     """
     parsed = DeviceURL.parse(url)
     if (parsed.scheme, parsed.target) != ("lava", "lif"):
@@ -188,7 +190,7 @@ def model_on(url: str, theta: Array, *, dt: float = DT) -> Model:
         )
     options = resolve(parsed, network=None, window=None, seed=None)
     registers = Registers.by(_nearest(options))
-    theta = registers.parameters(registers.of(registers.spec().clip(_sized(theta, registers.spec().size))))
+    theta = registers.parameters(registers.of(registers.spec().check(theta)))
     plan, network = options.plan(), options.network
     unit = options.window / REGISTER * 2.0 ** -(options.weight_exp if plan.fixed else 0)
     # Sums of even registers that are shifted down by an exponent below 0 lose this on average.
@@ -208,12 +210,6 @@ def model_on(url: str, theta: Array, *, dt: float = DT) -> Model:
 def _nearest(options: Options) -> Options:
     """The same options with levels that are the nearest ones: a file holds one set, not a draw."""
     return options.model_copy(update={"rounding": "nearest"})
-
-
-def _sized(theta: Array, size: int) -> Array:
-    if theta.shape != (size,):
-        raise ConfigError(f"parameters have shape {theta.shape}, the device needs ({size},)")
-    return theta
 
 
 def _neurons(du: float, dv: float, threshold: float | None, dt: float) -> Neurons:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated, Literal
@@ -157,6 +158,8 @@ def _each(key: str, text: str, n: int) -> list[float]:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         raise refuse(key, text, "should be a number, or one a layer with commas between them") from None
+    if not all(math.isfinite(number) for number in numbers):
+        raise refuse(key, text, "should be finite")
     if len(numbers) not in (1, n):
         raise refuse(key, text, f"{len(numbers)} numbers for {n} layers of neurons; give one, or {n}")
     return numbers * n if len(numbers) == 1 else numbers
@@ -244,8 +247,7 @@ def _check(options: Options, url: DeviceURL) -> None:
         raise refuse("readback", options.readback, "graph mode reads back outputs at most; mode=trial reads more")
     if options.read_error and options.readback != "weights":
         raise refuse("read_error", options.read_error, "weights aren't read back; leave it out")
-    if options.hardware != "none" and options.mode != "graph":
-        raise refuse("hardware", options.hardware, "only Lava's own processes can go to a chip: add mode=graph")
-    if options.hardware != "none" and noisy:
-        raise refuse("hardware", options.hardware, "emulated noise stays in the simulation: add noise=none")
+    if options.hardware != "none" and (options.mode != "graph" or noisy):
+        reason = "only Lava's own processes can go to a chip, and no emulated noise"
+        raise refuse("hardware", options.hardware, f"{reason}: add mode=graph&noise=none")
     options.plan()

@@ -18,7 +18,7 @@ from hwzo_backends.lava.coding import Coding, encode
 from hwzo_backends.lava.lif import Neurons, Noise, Precision, Trial, simulate
 
 Array = NDArray[Any]
-Output = Literal["counts", "membrane"]
+Output = Literal["counts", "membrane", "raster"]
 
 
 def coded(inputs: Array, steps: int, coding: Coding, seed: int) -> NDArray[np.int8]:
@@ -78,7 +78,9 @@ class Plan:
         """Input spikes (batch, T, n_inputs) of inputs (batch, n_inputs) in [-1, 1]; see `coded`."""
         return coded(inputs, self.steps, self.coding, self.seed)
 
-    def run(self, parameters: Array, inputs: Array, *, evaluation: int, record: bool = False) -> Trial:
+    def run(
+        self, parameters: Array, inputs: Array, *, evaluation: int, record: bool = False, raster: bool = False
+    ) -> Trial:
         """The kernel's answer for parameters (K, n_params), as registers, and inputs (batch, n_inputs)."""
         return simulate(
             parameters,
@@ -90,6 +92,7 @@ class Plan:
             seed=self.seed,
             evaluation=evaluation,
             record=record,
+            raster=raster,
         )
 
     def with_noise(self, parameters: Array, evaluation: int) -> Array:
@@ -116,12 +119,14 @@ class Plan:
             arrays["inputs"],
             evaluation=words["evaluation"],
             record=words["nodes"],
+            raster="raster" in words["outputs"],
         )
         told: dict[str, Array] = {}
         if "counts" in words["outputs"]:
             told["counts"] = trial.counts.astype(np.uint16)
         if "membrane" in words["outputs"]:  # a whole number of 24 bits, in fixed precision
             told["membrane"] = trial.membrane.astype(np.float32) if self.fixed else trial.membrane
+        told |= {f"raster{index}": spiked for index, spiked in enumerate(trial.raster)}
         for index, drive in enumerate(trial.drives[:-1]):
             told[f"heard{index}"] = drive + trial.draws[index] if trial.draws else drive
         if trial.realised is not None:
@@ -144,7 +149,7 @@ def question(
         inputs: (batch, n_inputs), in [-1, 1].
         evaluation: number of the first one.
         nodes: whether nodes, and noisy parameters of all K, are wanted; else of the last one only.
-        outputs: what of the last layer is wanted: counts of its spikes, v at the end, or both.
+        outputs: what is wanted: counts of the last layer's spikes, its v at the end, the raster of all layers.
     """
     words = {"evaluation": evaluation, "nodes": nodes, "outputs": list(outputs)}
     return words, {"parameters": parameters, "inputs": inputs}

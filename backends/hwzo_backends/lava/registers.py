@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.network import Network
-from hwzo.parameters import Array, ParameterSpec, TensorSpec
+from hwzo.parameters import Array, ParameterSpec
 from hwzo_backends.lava.options import LEVELS, REGISTER, Options
 from hwzo_backends.lava.quantised import Grid, Rounding
 
@@ -23,8 +23,10 @@ class Registers:
     """Weights and biases of a network.
 
     Fixed precision: a level is a 128th of the window; levels go from -128 to 127, and a register holds twice a level.
-    Biases have the same levels, with an exponent by which one adds in each step what a spike through an equal weight
-    does. Float precision: registers are the same without the rounding.
+    Parameters may be anything from -window to window, whatever the precision, so that those of one device are allowed
+    on another; those within a level of the upper end are held one level below it. Biases have the same levels, with an
+    exponent by which one adds in each step what a spike through an equal weight does. Float precision: registers are
+    the same without the rounding.
 
     Args:
         network: what the parameters mean.
@@ -55,10 +57,7 @@ class Registers:
         if not self.fixed:
             return plain
         level = self._grid.resolution
-        top = (LEVELS - 1) * level
-        return ParameterSpec(
-            tuple(TensorSpec(t.name, t.shape, -self.window, top, level, t.initial_sd) for t in plain.tensors)
-        )
+        return ParameterSpec(tuple(replace(tensor, resolution=level) for tensor in plain.tensors))
 
     def dither(self, write: int) -> Array:
         """What parameters (n_params,) are rounded by as of a write: nothing, unless rounding is stochastic."""

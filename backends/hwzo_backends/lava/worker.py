@@ -26,13 +26,17 @@ from hwzo_backends.lava.frames import HEAD, LARGEST, pack, unpack
 from hwzo_backends.lava.inside import vitals
 
 MAIN = Path(__file__).parent / "inside" / "main.py"
+COMMAND = "hwzo doctor --install lava"
+VARIABLE = "HWZO_LAVA_PYTHON"
+"""Names an interpreter that has lava-nc, to be used instead of the environment made here."""
 START_S = 60.0
 """A worker that takes longer to start (2 s, as a rule) is given up."""
 CLOSE_S = 5.0
 """It gets so long to end by itself."""
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 27), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}
-"""glibc else gives a call's arrays back to the system and faults their pages in anew with the next: a fifth of the time."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+QUICK = dict.fromkeys(_THREADS, "1") | {"MALLOC_MMAP_THRESHOLD_": str(1 << 27), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}
+"""Environment of a worker. A pool of threads that spins beside a busy neighbour is slower than none; and glibc would
+give a call's arrays back to the system and fault their pages in with the next, a fifth of the time."""
 _PIPE = 1 << 20
 _F_SETPIPE_SZ = 1031
 
@@ -72,7 +76,17 @@ class Worker:
         vitals.sweep_strays()
         self._held = _Held(python, name)
         self._finalizer = weakref.finalize(self, _Held.release, self._held)
-        self.about, _ = self.ask(setup, timeout_s=timeout_s)
+        try:
+            self.about, _ = self.ask(setup, timeout_s=timeout_s)
+        except RefusedError as error:
+            self.close()
+            if error.kind in ("ModuleNotFoundError", "ImportError"):
+                raise DeviceError(f"{name}: Lava doesn't work under {python}: {error.told}; {mended_by()}") from None
+            raise
+        except DeviceTimeoutError:
+            raise DeviceTimeoutError(f"{name}: Lava's worker didn't start within {timeout_s:g} s") from None
+        except DeviceError as error:
+            raise DeviceError(f"{error}; {mended_by()}") from None
 
     @property
     def pid(self) -> int:
@@ -164,6 +178,14 @@ class Worker:
         self.close()
 
 
+def mended_by() -> str:
+    """What a user can do about a Lava that doesn't start."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return f"{VARIABLE}={named} names it: name a Python that has lava-nc 0.10.0, or unset it"
+    return f"this installs it anew if it is damaged: {COMMAND}"
+
+
 class _Late(Exception):  # noqa: N818  (it never leaves this file)
     pass
 
@@ -203,11 +225,9 @@ class _Held:
             os.set_blocking(descriptor, False)
             with suppress(OSError):
                 _widen(descriptor)
-        # One thread each: a pool that spins beside a busy neighbour is slower than none. What Lava keeps in temporary
-        # files goes with the folder.
+        # What Lava keeps in temporary files goes with the folder.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        environment |= dict.fromkeys(_ONE_THREAD, "1")
-        environment = {**_MALLOC, **environment, "TMPDIR": str(self.folder)}
+        environment |= {**QUICK, "TMPDIR": str(self.folder)}
         command = [str(python), "-I", "-W", "ignore", str(MAIN)]
         try:
             with self.errors.open("wb") as errors:
@@ -223,7 +243,9 @@ class _Held:
             for descriptor in (self.outgoing, self.incoming):
                 os.close(descriptor)
             shutil.rmtree(self.folder, ignore_errors=True)
-            raise DeviceError(f"{name}: Lava's worker can't be started: {python}: {error.strerror}") from error
+            raise DeviceError(
+                f"{name}: Lava's worker can't be started: {python}: {error.strerror}; {mended_by()}"
+            ) from error
         finally:
             os.close(theirs_in)
             os.close(theirs_out)

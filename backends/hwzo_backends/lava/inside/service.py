@@ -83,7 +83,7 @@ def _start(words: dict[str, Any], incoming: int, outgoing: int) -> Running:
         case "graph":
             from hwzo_backends.lava.inside.stock import RunningStock
 
-            return RunningStock(words["plan"], words["copies"], words["hardware"])
+            return RunningStock(words["plan"], words["copies"], words["hardware"], raster=words["raster"])
         case "own":
             from hwzo_backends.lava.inside.own import RunningOwn
 

@@ -61,9 +61,10 @@ class RunningStock:
         words: of the plan.
         copies: networks side by side.
         hardware: ``none``, or ``loihi2`` for the run configuration of a chip.
+        raster: whether calls may ask for every spike of every layer.
     """
 
-    def __init__(self, words: dict[str, Any], copies: int, hardware: str) -> None:
+    def __init__(self, words: dict[str, Any], copies: int, hardware: str, *, raster: bool = False) -> None:
         self._plan = plan = Plan.of_words(words)
         self._copies, self._shared = copies, Shared()
         if len(plan.layers) > MOST_LAYERS:
@@ -71,6 +72,7 @@ class RunningStock:
         number = int if plan.fixed else float
         extra = {"sign_mode": SignMode.MIXED} if plan.fixed else {}
         self._feed = Feed(words, copies, self._shared)
+        self._count = Count(words, copies, self._shared, raster)
         port = self._feed.spikes
         for layer, neurons in enumerate(plan.layers):
             n, m = shape_of(plan.units, copies, layer)
@@ -95,7 +97,8 @@ class RunningStock:
             getattr(self._feed, f"weights{layer}").connect_var(dense.weights)
             getattr(self._feed, f"bias{layer}").connect_var(lif.bias_mant)
             port = lif.s_out
-        self._count = Count(words, copies, self._shared, membrane=True)
+            if raster and layer < len(plan.layers) - 1:
+                port.connect(getattr(self._count, f"hidden{layer}"))
         port.connect(self._count.spikes)
         self._count.membrane.connect_var(lif.v)
         self._configuration = _configuration(plan, hardware)
@@ -112,7 +115,10 @@ class RunningStock:
         for start in range(0, len(parameters), self._copies):
             part = parameters[start : start + self._copies]
             told.append(self._run(part, spikes, words["evaluation"] + start))
-        joined = {name: np.concatenate([each[name] for each in told]) for name in words["outputs"]}
+        wanted = {"counts", "membrane"} & set(words["outputs"])
+        if "raster" in words["outputs"]:
+            wanted |= {f"raster{layer}" for layer in range(len(self._plan.layers))}
+        joined = {name: np.concatenate([each[name] for each in told]) for name in wanted}
         if self._plan.noise is not None and self._plan.noise.target == "weights":  # as `Feed` wrote them
             joined["realised"] = self._plan.with_noise(parameters[-1:], words["evaluation"] + len(parameters) - 1)
         return pack({}, joined)

@@ -79,11 +79,12 @@ def take_hold() -> None:
     shared: Any = shared_memory
     own = prefix(os.getpid())  # known before any fork: the process that makes them is a child
     shared._make_filename = lambda: f"/{own}{secrets.token_hex(6)}"
-    _die_by(signal.SIGCONT)  # hwzo is gone: a worker that was stopped must run on to see it by its pipe
-    os.register_at_fork(after_in_child=lambda: _die_by(signal.SIGKILL))
+    die_by(signal.SIGCONT)  # hwzo is gone: a worker that was stopped must run on to see it by its pipe
+    os.register_at_fork(after_in_child=lambda: die_by(signal.SIGKILL))
 
 
-def _die_by(number: int) -> None:
+def die_by(number: int) -> None:
+    """Have this process sent a signal when its parent ends."""
     with suppress(OSError, AttributeError):  # Linux has it
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 

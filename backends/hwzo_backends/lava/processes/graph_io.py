@@ -64,19 +64,23 @@ class Feed(AbstractProcess):
 
 
 class Count(AbstractProcess):
-    """Counts the spikes of the last layer, window by window, and reads its v at the end of each.
+    """Notes the spikes of all layers, or counts those of the last one, and reads its v at the end of each window.
 
     Args:
         plan: what `hwzo_backends.lava.plan.Plan.as_words` gives.
         copies: networks side by side.
         shared: as for `Feed`.
-        membrane: whether v is read.
+        raster: whether every spike of every layer is noted; takes a connection from each layer.
     """
 
-    def __init__(self, plan: Mapping[str, Any], copies: int, shared: Any, membrane: bool) -> None:  # noqa: ANN401
-        super().__init__(plan=plan, copies=copies, shared=shared, membrane=membrane)
-        size = copies * plan["units"][-1]
+    def __init__(self, plan: Mapping[str, Any], copies: int, shared: Any, raster: bool) -> None:  # noqa: ANN401
+        super().__init__(plan=plan, copies=copies, shared=shared, raster=raster)
+        units = plan["units"][1:]
+        size = copies * units[-1]
         self.spikes = InPort(shape=(size,))
+        for layer in range(MOST_LAYERS - 1):
+            m = copies * units[layer] if raster and layer < len(units) - 1 else 1
+            setattr(self, f"hidden{layer}", InPort(shape=(m,)))
         self.membrane = RefPort(shape=(size,))
         self.answers = OutPort(shape=(CHUNK,))
         self.answers.flag_external_pipe(buffer_size=PIECES)
@@ -189,6 +193,9 @@ class PyCountModel(PyLoihiProcessModel):
     """Counts, and answers in a run's last step."""
 
     spikes: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.float64)
+    hidden0: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.float64)
+    hidden1: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.float64)
+    hidden2: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.float64)
     membrane: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.float64)
     answers: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.uint8)
 
@@ -196,7 +203,7 @@ class PyCountModel(PyLoihiProcessModel):
         super().__init__(proc_params)
         self._plan = Plan.of_words(proc_params["plan"])
         self._shared, self._copies = proc_params["shared"], proc_params["copies"]
-        self._reads = proc_params["membrane"]
+        self._notes = proc_params["raster"]
         self._step = 0
         self._begins = first_step(len(self._plan.layers) - 1)
 
@@ -207,9 +214,18 @@ class PyCountModel(PyLoihiProcessModel):
             self._samples = self._shared.samples
             shape = (self._samples, self._copies * plan.units[-1])
             self._counts, self._v = np.zeros(shape), np.zeros(shape)
+            self._raster = [
+                np.zeros((self._samples, plan.steps, self._copies * m), dtype=np.bool_) for m in plan.units[1:]
+            ]
             self._last = windows(len(plan.layers), plan.steps, self._samples) * plan.steps
         self._step += 1
         fired = self.spikes.recv()
+        if self._notes:
+            hidden = [getattr(self, f"hidden{layer}").recv() for layer in range(len(plan.layers) - 1)]
+            for layer, spikes in enumerate([*hidden, fired]):
+                sample, step = divmod(self._step - first_step(layer), plan.steps)
+                if 0 <= sample < self._samples:
+                    self._raster[layer][sample, step] = spikes
         self._sample, self._in_window = divmod(self._step - self._begins, plan.steps)
         if 0 <= self._sample < self._samples:
             self._counts[self._sample] += fired
@@ -222,7 +238,7 @@ class PyCountModel(PyLoihiProcessModel):
     def post_guard(self) -> bool:
         """Whether v is to be read after this step: a sample's last one."""
         at_end = self._in_window == self._plan.steps - 1 and 0 <= self._sample < self._samples
-        return self._reads and at_end
+        return at_end
 
     def run_post_mgmt(self) -> None:
         """Read v."""
@@ -233,6 +249,9 @@ class PyCountModel(PyLoihiProcessModel):
     def _answer(self) -> None:
         shape = (self._samples, self._copies, self._plan.units[-1])
         arrays = {"counts": self._counts.reshape(shape).transpose(1, 0, 2).astype(np.uint16)}
-        if self._reads:
-            arrays["membrane"] = self._v.reshape(shape).transpose(1, 0, 2)
+        arrays["membrane"] = self._v.reshape(shape).transpose(1, 0, 2)
+        if self._notes:
+            for layer, spiked in enumerate(self._raster):
+                each = spiked.reshape(self._samples, self._plan.steps, self._copies, -1)
+                arrays[f"raster{layer}"] = each.transpose(2, 0, 1, 3)
         send(self.answers, pack({}, arrays))
