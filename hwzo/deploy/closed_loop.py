@@ -1,8 +1,9 @@
 """Program and verify: write, read back, correct what lies beyond the tolerance, within a budget of writes a cell.
 
-A cell that misses is asked for something else by as much as it missed, ``asked + share (target - reached)``. The share
-is ``e^2 / (e^2 + (3 s)^2)`` of an error e, where s is the noise of writing and reading: what is large against it is
-wrong in the same way again, what isn't may have been chance, and correcting chance would double its variance.
+A cell that misses is asked for something else by a share of what it missed, ``asked + share (target - reached)``. It
+may miss in the same way next time, or it was chance, and correcting chance only adds to it. So the share is that of all
+errors' variance V which the noise s of writing and reading doesn't explain, ``1 - s^2 / V``; but it is
+``e^2 / (e^2 + (3 s)^2)`` of an error e that is beyond chance, or that was missed by to the same side twice.
 
 A cell that doesn't move when it is asked to may be one half of a differential pair whose other half is stuck: the one
 that is asked isn't the one that works. Then the difference alone is asked for, ``target - reached``, of the partner. If
@@ -33,6 +34,8 @@ FOLLOWS = 0.5
 """A cell follows if it moves by more than this share of what it was asked to."""
 AT_THE_END = 3
 """Writes at an end of the window, after which a target beyond it is given up."""
+BEYOND_CHANCE = 6.0
+"""Standard deviations of the noise, beyond which an error isn't chance."""
 MORE_ROUNDS = 2
 """Rounds beyond as many as a cell may be written: cells near the edge of the tolerance fall beyond it by chance."""
 
@@ -121,6 +124,8 @@ def program_and_verify(
     held: Array | None = None,
     first: Array | None = None,
     writes: NDArray[np.int64] | None = None,
+    stuck: NDArray[np.bool_] | None = None,
+    most_rounds: int | None = None,
     steps: Steps | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> Written:
@@ -136,6 +141,8 @@ def program_and_verify(
         held: (n,) what the cells were last asked to hold; None: unknown, all are written.
         first: (n,) what they are asked for first; None: their targets, and where that is what they hold, nothing.
         writes: (n,) how often they were written before; None: never.
+        stuck: (n,) True where a cell is known not to reach its target: it is left alone once it was asked.
+        most_rounds: of correcting; 0: what is asked for first is written, and read; None: as many as may help.
         steps: where steps are kept, so that a deployment that is cut off goes on.
         watch: is told the round, and how many cells are beyond the tolerance.
 
@@ -152,14 +159,23 @@ def program_and_verify(
     if isinstance(most_writes, bool) or most_writes < 1:
         raise ConfigError(f"most_writes = {most_writes!r} must be a whole number, at least 1", key="most_writes")
     spec = device.parameters
-    loop = _Loop(device, spec.check(targets), tolerance, most_writes, steps or Steps(device))
-    return loop.run(held, spec.check(targets if first is None else first), writes, watch)
+    loop = _Loop(device, spec.check(targets), tolerance, most_writes, steps or Steps(device), stuck)
+    rounds = most_writes + MORE_ROUNDS if most_rounds is None else most_rounds
+    return loop.run(held, spec.check(targets if first is None else first), writes, rounds, watch)
 
 
 class _Loop:
     """A closed loop under way."""
 
-    def __init__(self, device: Device, targets: Array, tolerance: Tolerance, most_writes: int, steps: Steps) -> None:
+    def __init__(
+        self,
+        device: Device,
+        targets: Array,
+        tolerance: Tolerance,
+        most_writes: int,
+        steps: Steps,
+        stuck: Bools | None,
+    ) -> None:
         self._device, self._targets, self._tolerance = device, targets, tolerance
         self._most, self._steps = most_writes, steps
         n = len(targets)
@@ -176,7 +192,9 @@ class _Loop:
         self._from_reached: Array = np.full(n, np.nan)
         self._partner: Bools = np.zeros(n, dtype=np.bool_)  # the partner was asked
         self._at_end: NDArray[np.int64] = np.zeros(n, dtype=np.int64)  # writes at an end of the window
-        self._stuck: Bools = np.zeros(n, dtype=np.bool_)
+        self._streak: Array = np.zeros(n)  # misses in a row, with the sign of the error
+        self._alike = 0.0  # share of the errors' variance that the noise doesn't explain
+        self._stuck: Bools = np.zeros(n, dtype=np.bool_) if stuck is None else np.array(stuck)
         self._short: Bools = np.zeros(n, dtype=np.bool_)  # its own range ends before the target
         self._unsure: Bools = np.zeros(n, dtype=np.bool_)  # whether the last write happened isn't known
         self._cost = Cost()
@@ -186,6 +204,7 @@ class _Loop:
         held: Array | None,
         first: Array,
         writes: NDArray[np.int64] | None,
+        most_rounds: int,
         watch: Callable[[int, int], None] | None,
     ) -> Written:
         if writes is not None:
@@ -193,7 +212,9 @@ class _Loop:
         self._asked[:] = first if held is None else held
         wanted = np.ones(len(first), dtype=np.bool_) if held is None else first != held
         self._round(0, first, wanted & (self._writes < self._most))
-        for number in range(1, self._most + MORE_ROUNDS):
+        typical = float(np.median(np.abs(self._reached - self._targets))) / 0.6745  # sd of a normal law
+        self._alike = max(0.0, 1.0 - (self._tolerance.noise / typical) ** 2) if typical > 0.0 else 0.0
+        for number in range(1, most_rounds + 1):
             beyond = self._beyond
             if watch is not None:
                 watch(number, int(np.count_nonzero(beyond)))
@@ -236,8 +257,11 @@ class _Loop:
         """What to ask for next (n,), and of which cells (n,)."""
         tolerance, targets = self._tolerance.value, self._targets
         error = targets - self._reached
-        noise = DEVIATIONS * self._tolerance.noise
-        share = np.square(error) / np.maximum(np.square(error) + noise**2, 1e-300)
+        noise, sign = self._tolerance.noise, np.sign(error)
+        self._streak = np.where(self._beyond, np.where(np.sign(self._streak) == sign, self._streak, 0.0) + sign, 0.0)
+        share = np.square(error) / np.maximum(np.square(error) + (DEVIATIONS * noise) ** 2, 1e-300)
+        chance = (np.abs(error) < BEYOND_CHANCE * noise) & (np.abs(self._streak) < 2.0)
+        share = np.where(chance, np.minimum(share, self._alike), share)
         asked = self._clip(self._asked + share * error)
         # Far enough that standing still can be told from following.
         moved = self._asked - self._from_asked
@@ -247,7 +271,7 @@ class _Loop:
         alone = self._clip(error)  # the difference alone, of the partner
         known = np.abs(alone - self._asked) < 2.0 * tolerance
         known |= np.abs(alone - self._from_asked) < 2.0 * tolerance
-        other_side = np.sign(error) == -np.sign(self._from_asked)
+        other_side = sign == -np.sign(self._from_asked)
         own = targets * self._reached > 0.0
         self._short |= still & ~other_side & own & (np.abs(self._reached) > 2.0 * tolerance)
         self._stuck |= still & ~self._short & (self._partner | known | ~other_side)

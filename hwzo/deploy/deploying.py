@@ -2,34 +2,681 @@
 
 from __future__ import annotations
 
+import math
+import time
+import zlib
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
 
-from hwzo.data.task import Task
-from hwzo.deploy.closed_loop import MOST_WRITES, Watch
-from hwzo.deploy.deployment import Deployment
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
+
+from hwzo.data.catalogue import load_task
+from hwzo.data.task import SplitName, Task
+from hwzo.deploy import probe_set
+from hwzo.deploy.closed_loop import BEYOND_CHANCE, MOST_WRITES, Progress, State, Watch, Written, program_and_verify
+from hwzo.deploy.deployment import Deployment, Result
+from hwzo.deploy.journal import Journal, Outcome
+from hwzo.deploy.mapped import MappedDevice
+from hwzo.deploy.mapping import Bought, Mapping, choose_mapping
+from hwzo.deploy.sources import load_source
+from hwzo.deploy.stuck import StuckCells
+from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look, look_writes, residual_of, subset
+from hwzo.deploy.touch_up import TouchUp, touch_up
 from hwzo.device import Device
+from hwzo.errors import CapabilityError, ConfigError, FileError
+from hwzo.network import Network, accuracy
+from hwzo.noise.profile import DeviceRecord, Profile
+from hwzo.noise.setup import on_grid, ranges
+from hwzo.parameters import Array, parameters_crc32
+from hwzo.probes import Cost, Probes
+from hwzo.registry import connect
+from hwzo.train.budget import Budget
+from hwzo.train.evaluate import check_fit
+from hwzo.train.guard import GuardedDevice
+from hwzo.train.weights import Weights
 
 Say = Callable[[str], None]
+
+SHARE = 0.99
+"""Of the cells that aren't stuck, so many must be within the tolerance."""
+WORSE = 2.0
+"""Standard errors by which a touch-up must have lost validation accuracy to be put back."""
+SUSPICIOUS = 0.25
+"""Of half the range: a cell that a first write misses by more may be stuck."""
+END_WRITES = 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a deployment is done.
+
+    Args:
+        tolerance: weight units of the device; None: three standard deviations of what can't be helped.
+        touch_up: what it may spend, and how it learns; None: none.
+        gains, orders: whether the mapping uses columns' gains, and reorders hidden units around stuck cells.
+        clip: whether weights outside what the device can hold are moved into it.
+        most_writes: of one cell, by program and verify.
+        seed: of an emulated device whose URL sets none, of which cells are looked at, and of the touch-up.
+    """
+
+    tolerance: float | None = None
+    touch_up: TouchUp | None = None
+    gains: bool = True
+    orders: bool = True
+    clip: bool = False
+    most_writes: int = MOST_WRITES
+    seed: int = 0
+
+    def check(self) -> Settings:
+        """These settings, if they can be used.
+
+        Raises:
+            ConfigError: names the key and what is allowed.
+        """
+        value = self.tolerance
+        if value is not None and (isinstance(value, bool) or not (math.isfinite(value) and value > 0.0)):
+            raise ConfigError(f"tolerance = {value!r} must be above 0 and finite, in weight units", key="tolerance")
+        if isinstance(self.most_writes, bool) or not 1 <= self.most_writes <= 10_000:
+            raise ConfigError(f"most_writes = {self.most_writes!r} must be from 1 to 10000", key="most_writes")
+        if isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed = {self.seed!r} must be a whole number from 0 to 4294967295", key="seed")
+        if self.touch_up is not None:
+            Budget.parse(self.touch_up.budget)
+        return self
 
 
 def deploy(
     source: object,
-    device: str | Device,
+    device: str | Device | None = None,
     *,
     output: Path = Path("deployment.h5"),
     task: str | Task | None = None,
     tolerance: float | None = None,
-    touch_up: str | None = None,
+    touch_up: str | TouchUp | None = None,
     profile: Path | None = None,
     gains: bool = True,
     orders: bool = True,
     clip: bool = False,
     most_writes: int = MOST_WRITES,
     seed: int = 0,
-    dry_run: bool = False,
     watch: Watch | None = None,
     say: Say = lambda text: None,
 ) -> Deployment:
-    """Put learned weights into a device and prove that they are there."""
-    raise NotImplementedError
+    """Put learned weights into a device and prove that they are there.
+
+    What was done is kept beside the output as it goes, ``deployment.h5.part``: a deployment that was cut off goes on
+    when it is called again with the same arguments.
+
+    Args:
+        source: a run's folder, a file of weights, or an object: see `hwzo.deploy.sources.load_source`.
+        device: a device URL, or an open device, which stays open and mapped, holding the weights; None: the one that
+            they were learned on.
+        output: the deployment's file; its page is beside it, as ``.html``.
+        task: whose samples it is measured and touched up on; None: the one that the weights were learned for.
+        tolerance: how near each cell must come, weight units of the device; None: three standard deviations of averaged
+            read error and what a write leaves.
+        touch_up: a budget such as ``"2000 evaluations"`` that is spent on learning on the device; None: none.
+        profile: of the device, see `hwzo.calibrate`: its noise needs not be measured then.
+        gains, orders, clip, most_writes, seed: see `Settings`.
+        watch, say: are shown progress, and told what a user should know.
+
+    Raises:
+        ConfigError: weights of another architecture, outside the window, a tolerance that can't be verified; nothing
+            was written.
+        CapabilityError: the device doesn't read back its weights.
+        DeviceError: the device failed; the journal is kept.
+    """
+    if isinstance(touch_up, str):
+        touch_up = TouchUp(touch_up, seed=seed)
+    settings = Settings(tolerance, touch_up, gains, orders, clip, most_writes, seed).check()
+    _check_output(output)
+    known = None if profile is None else Profile.load(profile)
+    bench = open_for(source, device, task, seed, say)
+    try:
+        with threadpool_limits(1):
+            return _Deploying(bench, settings, known, output, watch, say).run()
+    finally:
+        bench.close()
+
+
+@dataclass
+class Stand:
+    """Weights, and a device that they fit.
+
+    Args:
+        weights: to be deployed.
+        guard: the device.
+        task: theirs; None if nobody knows.
+        ours: whether the device was opened here.
+    """
+
+    weights: Weights
+    guard: GuardedDevice
+    task: Task | None
+    ours: bool
+
+    def close(self) -> None:
+        """Close the device if it was opened here."""
+        try:
+            if self.ours:
+                self.guard.close()
+        finally:
+            self.guard.release()
+
+
+def open_for(source: object, device: str | Device | None, task: str | Task | None, seed: int, say: Say) -> Stand:
+    """Load weights and open a device that they fit.
+
+    Raises:
+        ConfigError: they don't; shows both.
+        CapabilityError: the device doesn't read back its weights.
+    """
+    named = task.name if isinstance(task, Task) else task
+    weights = load_source(source, task=named, say=say)
+    name = named or weights.task
+    chosen = task if isinstance(task, Task) else load_task(name) if name else None
+    network = Network.parse(weights.layers, weights.activation) if weights.layers else None
+    if device is None and not weights.device:
+        raise ConfigError("these weights don't say which device they are for; name one with --device URL", key="device")
+    drawn = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])  # the seed that training would give it
+    window = weights.window if weights.window is not None or chosen is None else chosen.window
+    opened = (
+        connect(device or weights.device, network=network, window=window, seed=drawn)
+        if device is None or isinstance(device, str)
+        else device
+    )
+    stand = Stand(weights, GuardedDevice(opened), chosen, opened is not device)
+    try:
+        told = str(source) if isinstance(source, str | Path) else type(source).__name__
+        check_fit(weights, stand.guard, told)
+        if not stand.guard.capabilities.reads_back("weights"):
+            raise CapabilityError(
+                f"{stand.guard.info} reads back {stand.guard.capabilities.readback!r}, not weights: what is written "
+                "into it can't be verified; open it with readback=weights if it has that, or begin a training on it "
+                "with these weights: hwzo train --set start=WEIGHTS"
+            )
+        layered = stand.guard.capabilities.network
+        if chosen is not None and layered is not None:
+            needs = (chosen.network.layers[0], chosen.network.layers[-1])
+            if needs != (layered.layers[0], layered.layers[-1]):
+                raise ConfigError(
+                    f"task {chosen.name!r} has {needs[0]} inputs and {needs[1]} outputs; the weights are for "
+                    f"{layered.label}",
+                    key="task",
+                )
+        return stand
+    except BaseException:
+        stand.close()
+        raise
+
+
+def fitted(weights: Weights, mapping: Mapping, *, clip: bool, say: Say) -> tuple[Array, int]:
+    """The weights (n,) within what the mapped device can hold, and how many had to be moved.
+
+    Raises:
+        ConfigError: some lie outside, and ``clip`` is false.
+    """
+    bounds = mapping.bounds
+    theta = weights.theta
+    if not np.isfinite(theta).all():
+        raise ConfigError("the weights hold a number that is not finite; nothing was written", key="source")
+    inside = bounds.clip(theta)
+    slack = 1e-9 * np.maximum(np.abs(theta), 1e-300)
+    out = np.abs(inside - theta) > slack
+    count = int(np.count_nonzero(out))
+    if count and not clip:
+        worst = int(np.argmax(np.abs(inside - theta)))
+        raise ConfigError(
+            f"{count} of {len(theta)} weights lie outside what the device can hold, such as "
+            f"{bounds.name_of(worst)} = {theta[worst]:.4g} in [{bounds.lower[worst]:.4g}, {bounds.upper[worst]:.4g}]; "
+            "nothing was written; --clip moves them to the nearest it can, or widen its window (window=... in its URL)",
+            key="clip",
+        )
+    if count:
+        say(f"{count} of {len(theta)} weights lay outside the device's window and were clipped")
+    return inside, count
+
+
+@dataclass
+class _Ledger:
+    """What is known by now, for the file."""
+
+    bought: list[Bought] = field(default_factory=list[Bought])
+    validation: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+    told: list[str] = field(default_factory=list[str])
+
+
+class _Deploying:
+    """One deployment under way."""
+
+    def __init__(
+        self,
+        stand: Stand,
+        settings: Settings,
+        profile: Profile | None,
+        output: Path,
+        watch: Watch | None,
+        say: Say,
+    ) -> None:
+        self._weights, self._guard, self._task = stand.weights, stand.guard, stand.task
+        self._settings, self._profile, self._output, self._watch = settings, profile, output, watch
+        self._tell = say
+        self._ledger = _Ledger()
+        self._cost = Cost()
+        self._began = time.monotonic()
+        self._n = self._guard.parameters.size
+        self._writes: NDArray[np.int64] = np.zeros(self._n, dtype=np.int64)
+        if profile is not None:
+            profile.check_device(self._guard)
+        if settings.touch_up is not None:
+            if self._task is None:
+                raise ConfigError(
+                    "a touch-up learns from samples, and these weights don't say of which task; name it with --task",
+                    key="task",
+                )
+            if not self._guard.gives_outputs:
+                raise CapabilityError(
+                    f"{self._guard.info} gives no outputs: what a touch-up does to the accuracy couldn't be seen"
+                )
+
+    def _say(self, text: str) -> None:
+        self._ledger.told.append(text)
+        self._tell(text)
+
+    def run(self) -> Deployment:
+        settings = self._settings
+        mapping, bought = self._choose(None)
+        theta, clipped = fitted(self._weights, mapping, clip=settings.clip, say=self._say)
+        journal = Journal(self._output.with_name(self._output.name + ".part"), self._about(), self._guard)
+        self._journal = journal
+        try:
+            if journal.resumed:
+                self._say(f"going on with {journal.folder}" + (f", after {journal.last}" if journal.last else ""))
+            self._ledger.bought += bought
+            tolerance = self._tolerance(mapping.cells(theta))
+            mapped = MappedDevice(self._guard, mapping)  # sets the gains
+            plain = self._first_write(mapping.cells(theta), tolerance)
+            before = self._accuracy("test", mapped, "accuracy before")
+            self._validated("written once", mapped)
+            mapping, stuck = self._reordered(theta, mapping, plain, tolerance)
+            targets = mapping.cells(theta)
+            written = self._verify(targets, tolerance, self._held, targets, stuck, "verifying")
+            mapped = MappedDevice(self._guard, mapping, written.asked - targets, written.asked)
+            self._validated("verified", mapped)
+            run = None
+            if settings.touch_up is not None and self._task is not None:
+                theta, run = self._touched_up(theta, mapped, settings.touch_up, self._task)
+                targets = self._guard.parameters.clip(mapping.cells(theta))
+                held, stuck = _held(mapped), ~written.healthy
+                written = self._verify(targets, tolerance, held, held, stuck, "verifying again")
+                mapped = MappedDevice(self._guard, mapping, written.asked - targets, written.asked)
+            agreement = self._outputs(theta, mapping, mapped, written, targets, tolerance)
+            after = self._accuracy("test", mapped, "accuracy")
+            within = written.within(targets, tolerance)
+            healthy = written.healthy
+            cells_right = int(within[healthy].sum()) >= SHARE * int(healthy.sum()) and bool(healthy.any())
+            learned = Weights.learned(theta, self._guard, self._weights.task or (self._task.name if self._task else ""))
+            learned = replace(learned, parameters=mapping.bounds, window=self._weights.window or learned.window)
+            result = Result(
+                device=self._guard.info.url,
+                emulated=self._guard.info.emulated,
+                cells=self._n,
+                cells_within_tolerance=int(within.sum()),
+                cell_writes=self._cost.cell_writes,
+                verified=cells_right and (agreement is None or agreement.agree),
+                accuracy_before=before[0],
+                accuracy=after[0],
+                accuracy_standard_error=after[1],
+                passes=probe_set.PASSES,
+                task=None if self._task is None else self._task.name,
+                tolerance=tolerance.value,
+                ok=written.count(State.OK),
+                compensated=written.count(State.COMPENSATED),
+                stuck=written.count(State.STUCK),
+                unreachable=written.count(State.UNREACHABLE),
+                over_budget=written.count(State.OVER_BUDGET),
+                clipped=clipped,
+                outputs_agree=None if agreement is None else agreement.agree,
+                outputs_difference=None if agreement is None else agreement.difference,
+                outputs_allowed=None if agreement is None else agreement.allowed,
+                device_seconds=self._cost.device_seconds,
+                joules=self._cost.joules,
+                wall_seconds=time.monotonic() - self._began,
+                most_writes_of_a_cell=int(written.writes.max()),
+                touch_up=None if run is None else str(run),
+                deployment=str(self._output),
+            )
+            emulation = self._guard.emulation
+            deployment = Deployment(
+                learned,
+                mapping.arrays(),
+                targets,
+                written,
+                tolerance,
+                self._manifest(),
+                result,
+                {} if agreement is None else self._probes(agreement),
+                b"" if emulation is None else emulation.snapshot(),
+            ).save(self._output)
+            journal.discard()
+            self._shown("done", 1.0, int(np.count_nonzero(~within)))
+            return deployment
+        finally:
+            journal.close()
+
+    # --- what identifies it ---
+
+    def _about(self) -> dict[str, Any]:
+        settings, profile = self._settings, self._profile
+        path = None if profile is None else profile.path
+        return {
+            "device": DeviceRecord.of(self._guard).model_dump(mode="json"),
+            "source": {"crc32": parameters_crc32(self._weights.theta), "layers": self._weights.layers},
+            "task": None if self._task is None else self._task.name,
+            "profile": None if path is None else zlib.crc32(path.read_bytes()),
+            **asdict(settings),
+        }
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            "hwzo": version("hwzo"),
+            "device": DeviceRecord.of(self._guard).model_dump(mode="json"),
+            "settings": asdict(self._settings),
+            "learned_on": {"device": self._weights.device, "emulated": self._weights.emulated},
+            "profile": None if self._profile is None else str(self._profile.path),
+            "bought": [asdict(part) for part in self._ledger.bought],
+            "validation": self._ledger.validation,
+            "told": self._ledger.told,
+        }
+
+    # --- steps ---
+
+    def _count(self, outcome: Outcome) -> Outcome:
+        self._cost += outcome.cost
+        return outcome
+
+    def _choose(self, stuck: StuckCells | None) -> tuple[Mapping, list[Bought]]:
+        settings = self._settings
+        return choose_mapping(
+            self._weights.theta,
+            self._guard,
+            self._profile,
+            gains=settings.gains,
+            orders=settings.orders and (stuck is not None or self._profile is not None),  # nobody else knows of any
+            stuck=stuck,
+            say=self._say,
+        )
+
+    def _tolerance(self, targets: Array) -> Tolerance:
+        settings, profile, can = self._settings, self._profile, self._guard.capabilities
+        read = None if profile is None else ReadError.of(profile)
+        residual = None if profile is None else residual_of(profile)
+        if read is None or residual is None:
+            cuts = self._journal.cuts
+            taken = look_writes(self._guard) * (cuts + 1)
+            where = subset(self._n, settings.seed) & (taken + look_writes(self._guard) <= settings.most_writes)
+            if not where.any():
+                raise ConfigError(
+                    f"most_writes = {settings.most_writes} leaves no writes to see what a write leaves"
+                    + (f", after {cuts} attempts that were cut off" if cuts else "")
+                    + "; calibrate the device and name its profile with --profile, or allow more",
+                    key="most_writes",
+                )
+            self._shown("looking at the noise", 0.0, None)
+
+            def act() -> dict[str, Any]:
+                found, left = look(self._guard, targets, where)
+                writes = taken * where.astype(np.int64)
+                return {"read": np.array([found.fresh, found.kept]), "residual": np.array(left), "writes": writes}
+
+            seen = self._count(self._journal.take("noise", act, cells=where))
+            fresh, kept = (float(x) for x in seen.arrays["read"])
+            read, residual = ReadError(fresh, kept), seen.number("residual")
+            self._writes += seen.arrays["writes"]
+            self._say(
+                f"no profile: {int(where.sum())} cells were written {taken} times to see that a write leaves "
+                f"{residual:.3g} and a reading {math.hypot(fresh, kept):.3g} (standard deviations, weight units)"
+            )
+        chosen = choose_tolerance(
+            settings.tolerance, read, residual, self._guard.parameters, verified_writes=can.verified_writes
+        )
+        self._say(
+            f"tolerance {chosen.value:.4g} weight units, told by means of {chosen.repeats} "
+            f"read{'s' if chosen.repeats > 1 else ''}"
+        )
+        return chosen
+
+    def _first_write(self, targets: Array, tolerance: Tolerance) -> Written:
+        """All cells once, plainly: what a device gives that nobody looks after."""
+        self._shown("writing", 0.05, None)
+        return self._verify(targets, tolerance, None, targets, None, "writing", most_rounds=0)
+
+    def _verify(
+        self,
+        targets: Array,
+        tolerance: Tolerance,
+        held: Array | None,
+        first: Array,
+        stuck: NDArray[np.bool_] | None,
+        phase: str,
+        *,
+        most_rounds: int | None = None,
+    ) -> Written:
+        written = program_and_verify(
+            self._guard,
+            targets,
+            tolerance=tolerance,
+            most_writes=self._settings.most_writes,
+            held=held,
+            first=first,
+            writes=self._writes,
+            stuck=stuck,
+            most_rounds=most_rounds,
+            steps=self._journal,
+            watch=lambda number, beyond: self._shown(phase, min(0.9, 0.1 + 0.08 * number), beyond),
+        )
+        self._cost += written.cost
+        self._writes = written.writes.copy()
+        self._held = written.asked
+        return written
+
+    def _reordered(
+        self, theta: Array, mapping: Mapping, plain: Written, tolerance: Tolerance
+    ) -> tuple[Mapping, NDArray[np.bool_] | None]:
+        """A mapping whose orders keep clear of stuck cells, if some are found; and which cells are known to be stuck.
+
+        Which cells are stuck is asked only if the first write missed some by far: it takes writing both ends of the
+        range into all of them.
+        """
+        guard, spec, settings = self._guard, self._guard.parameters, self._settings
+        low, high = ranges(spec)
+        far = np.abs(plain.reached - mapping.cells(theta)) > np.maximum(
+            BEYOND_CHANCE * tolerance.noise, SUSPICIOUS * 0.5 * (high - low)
+        )
+        known = self._profile is not None and StuckCells.of(self._profile, spec) is not None
+        if known or not (far.any() and settings.orders and guard.capabilities.network is not None):
+            return mapping, None
+        taken = END_WRITES * (self._journal.cuts + 1)
+        where: NDArray[np.bool_] = np.asarray(self._writes + taken + look_writes(guard) <= settings.most_writes)
+        ends = np.stack([on_grid(spec, low), on_grid(spec, high)])
+
+        def act() -> dict[str, Any]:
+            reached: list[Array] = []
+            for end in ends:
+                if where.any():
+                    guard.program(end, mask=where)
+                reached.append(guard.read(tolerance.repeats).mean(axis=0))
+            return {"reached": np.stack(reached), "where": where, "taken": np.array(taken)}
+
+        self._shown("looking for stuck cells", 0.1, int(np.count_nonzero(far)))
+        seen = self._count(self._journal.take("ends", act, cells=where)).arrays
+        where = np.asarray(seen["where"], dtype=np.bool_)
+        self._writes[where] += int(seen["taken"])
+        self._held = np.where(where, ends[1], plain.asked)
+        # Cells that may not be written so often are taken to be fine.
+        stuck = StuckCells.seen(spec, ends, np.where(where, np.asarray(seen["reached"], dtype=np.float64), ends))
+        count = int(stuck.stuck.sum())
+        if count:
+            self._say(
+                f"{int(np.count_nonzero(far))} cells missed by far, and {count} of {self._n} can't reach all of their "
+                "range: stuck cells; hidden units are put in an order that keeps clear of them, as far as may be"
+            )
+            new, bought = self._choose(stuck)
+            if not _moved(new, theta):  # as weights that were clipped may be, for which other gains were chosen
+                mapping, self._ledger.bought = new, bought
+                MappedDevice(guard, mapping)  # sets the gains
+        beyond_reach = stuck.misses(mapping.cells(theta)) > tolerance.value + 0.1 * (high - low)
+        return mapping, beyond_reach & stuck.stuck
+
+    def _touched_up(self, theta: Array, mapped: MappedDevice, how: TouchUp, task: Task) -> tuple[Array, Path]:
+        """Learn on the device; returns the weights, those from before if it made them worse, and the run's folder."""
+        stem = self._output.with_suffix("").name
+
+        def name() -> dict[str, Any]:
+            for number in range(1000):
+                run = self._output.with_name(f"{stem}-touch-up" + (f"-{number}" if number else ""))
+                if not run.exists():
+                    return {"name": np.frombuffer(run.name.encode(), dtype=np.uint8)}
+            raise FileError(f"no free name for a run's folder like {stem}-touch-up", key="output")
+
+        run = self._output.with_name(self._journal.take("touch-up folder", name).arrays["name"].tobytes().decode())
+        weights = replace(
+            self._weights,
+            theta=theta,
+            parameters=mapped.parameters,
+            task=task.name,
+            device=self._guard.info.url,
+            emulated=self._guard.info.emulated,
+        )
+
+        def act() -> dict[str, Any]:
+            learned, _ = touch_up(
+                mapped,
+                weights,
+                how,
+                task,
+                run,
+                watch=lambda progress: self._shown("touching up", progress.share, None),
+                say=self._say,
+            )
+            return {"theta": learned, "held": _held(mapped)}
+
+        before = self._ledger.validation[-1]
+        seen = self._count(self._journal.take("touch-up", act))
+        mapped.held = np.asarray(seen.arrays["held"], dtype=np.float64)
+        learned = np.asarray(seen.arrays["theta"], dtype=np.float64)
+        after = self._validated("touched up", mapped)
+        lost = float(str(before["accuracy"])) - float(str(after["accuracy"]))
+        error = math.hypot(float(str(before["standard_error"])), float(str(after["standard_error"])))
+        if lost > WORSE * error and lost > 0.0:
+            self._say(f"the touch-up lost {lost:.4f} of validation accuracy: the weights from before are put back")
+
+            def back() -> dict[str, Any]:
+                mapped.program(theta)
+                return {"held": _held(mapped)}
+
+            seen = self._count(self._journal.take("put back", back))
+            mapped.held = np.asarray(seen.arrays["held"], dtype=np.float64)
+            return theta, run
+        return learned, run
+
+    # --- what it is worth ---
+
+    def _accuracy(self, split: SplitName, mapped: MappedDevice, name: str) -> tuple[float | None, float | None]:
+        """Mean accuracy over passes, and its standard error; nothing is decided by that of the test split."""
+        task, guard = self._task, self._guard
+        if task is None or not guard.gives_outputs:
+            return None, None
+        batch = task.batch(split)
+
+        def act() -> dict[str, Any]:
+            readings = mapped.measure(Probes.plain(probe_set.PASSES, want="outputs"), batch)
+            assert readings.outputs is not None  # the guard has seen to it
+            return {"right": np.asarray(accuracy(readings.outputs, batch.targets, batch.loss))}
+
+        right = [float(x) for x in self._count(self._journal.take(name, act)).arrays["right"]]
+        return fmean(right), stdev(right) / math.sqrt(len(right)) if len(right) > 1 else 0.0
+
+    def _validated(self, stage: str, mapped: MappedDevice) -> dict[str, object]:
+        mean, error = self._accuracy("validation", mapped, f"validation, {stage}")
+        line: dict[str, object] = {"stage": stage, "accuracy": mean, "standard_error": error}
+        if mean is not None:
+            self._ledger.validation.append(line)
+            self._say(f"validation accuracy, {stage}: {mean:.4f} +- {error:.4f} ({probe_set.PASSES} passes)")
+        return line
+
+    def _outputs(
+        self,
+        theta: Array,
+        mapping: Mapping,
+        mapped: MappedDevice,
+        written: Written,
+        targets: Array,
+        tolerance: Tolerance,
+    ) -> probe_set.Agreement | None:
+        network = self._guard.capabilities.network
+        if network is None or not self._guard.gives_outputs:
+            return None
+        batch = probe_set.probe_batch(network, self._task, self._settings.seed)
+        self._inputs = batch.inputs
+        self._shown("comparing outputs", 0.95, None)
+
+        def act() -> dict[str, Any]:
+            readings = mapped.measure(Probes.plain(probe_set.PASSES, want="outputs"), batch)
+            assert readings.outputs is not None
+            return {"outputs": readings.outputs}
+
+        seen = self._count(self._journal.take("outputs", act)).arrays["outputs"]
+        failed = ~written.within(targets, tolerance)
+        allowed = max(tolerance.value / 3.0, tolerance.noise)
+        agreement = probe_set.compare_outputs(
+            network,
+            theta,
+            mapping.weights(written.reached),
+            mapping.to_weights(failed).astype(np.float64),
+            allowed * np.asarray(mapping.to_weights(mapping.gain_of_cells), dtype=np.float64),
+            batch.inputs,
+            np.asarray(seen, dtype=np.float64),
+            self._settings.seed,
+        )
+        if not agreement.agree:
+            self._say(
+                f"outputs on {len(batch)} probe samples differ from the network's by {agreement.difference:.3g} (rms); "
+                f"noise explains {agreement.allowed:.3g}"
+            )
+        return agreement
+
+    def _probes(self, agreement: probe_set.Agreement) -> dict[str, Array]:
+        return {
+            "inputs": self._inputs,
+            "outputs": agreement.outputs,
+            "measured": agreement.measured,
+            "spread": agreement.spread,
+        }
+
+    def _shown(self, phase: str, share: float, beyond: int | None) -> None:
+        if self._watch is not None:
+            self._watch(Progress(phase, share, beyond, self._cost))
+
+
+def _moved(mapping: Mapping, theta: Array) -> bool:
+    """Whether a mapping can't hold weights (n,) as they are."""
+    return bool((np.abs(mapping.bounds.clip(theta) - theta) > 1e-9 * np.abs(theta)).any())
+
+
+def _held(mapped: MappedDevice) -> Array:
+    assert mapped.held is not None  # all cells were written
+    return mapped.held
+
+
+def _check_output(output: Path) -> None:
+    if output.is_dir():
+        raise ConfigError(f"output = {str(output)!r} is a folder; name a file, such as deployment.h5", key="output")
+    if not output.parent.is_dir():
+        raise FileError(f"output = {str(output)!r}: there is no folder {output.parent}", key="output")

@@ -1,19 +1,107 @@
-"""A deployment: what was put into a device, where, and how near it came; as a value and as a file."""
+"""A deployment: what was put into a device, where, and how near it came; as a value and as a file.
+
+``deployment.h5`` is plain HDF5, for any viewer::
+
+    /                     attributes: format, manifest (JSON), crc32
+    /weights/NAME         of the network, weight units
+    /cells/NAME           (n,) each, in the device's order: target, asked, reached, reached_error, writes, state,
+                          within; attributes unit, and about, which names the states
+    /mapping/NAME         gains, and orders where there are any
+    /probes/NAME          inputs, outputs of the network, measured ones and their spread
+    /device/snapshot      of an emulated device, its whole state as the deployment left it
+
+Device's weight units differ from the network's by the gains.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from hwzo.deploy.closed_loop import Written
+from hwzo.deploy.closed_loop import State, Written
+from hwzo.deploy.mapped import MappedDevice
+from hwzo.deploy.mapping import Mapping as CellMapping
 from hwzo.deploy.tolerance import Tolerance
-from hwzo.parameters import Array
+from hwzo.device import Device
+from hwzo.errors import ConfigError, FileError
+from hwzo.network import Network
+from hwzo.parameters import Array, ParameterSpec, TensorSpec
+from hwzo.probes import Cost
+from hwzo.registry import connect
 from hwzo.train.weights import Weights
+
+FORMAT = 1
+_TENSORS = TypeAdapter(tuple[TensorSpec, ...])
+
+
+class Result(BaseModel):
+    """What ``hwzo deploy --json`` prints.
+
+    Args:
+        device: URL.
+        emulated: True if no hardware was involved.
+        cells: how many there are, one a weight: a differential pair is one.
+        cells_within_tolerance: how many were read within the tolerance of their targets, in a last reading of all.
+        cell_writes: programming operations on single memory cells, as the device counts them, of the whole deployment.
+        verified: at least 99% of the cells that aren't stuck are within the tolerance, and the outputs agree.
+        accuracy_before: on the test split, right after the first plain write; None without a task, or without outputs.
+        accuracy: on the test split, in the end; both are means over ``passes`` and decide nothing.
+        accuracy_standard_error: of ``accuracy``, over the passes.
+        passes: over the split, of each accuracy.
+        task: whose split that is; None for none.
+        tolerance: weight units of the device.
+        ok, compensated, stuck, unreachable, over_budget: how many cells, see `hwzo.deploy.closed_loop.State`.
+        clipped: weights that were moved into what the device can hold.
+        outputs_agree: whether the device's outputs on the probe set agree with the network's; None if it has none.
+        outputs_difference, outputs_allowed: rms of their difference, and what noise explains of it; units of the
+            outputs.
+        device_seconds, joules: of the whole deployment.
+        wall_seconds: of this session.
+        most_writes_of_a_cell: that any cell was written, by program and verify.
+        touch_up: folder of the run that touched it up; None for none.
+        deployment: the file.
+        page: the picture; None if matplotlib is missing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    device: str
+    emulated: bool
+    cells: int
+    cells_within_tolerance: int
+    cell_writes: int
+    verified: bool
+    accuracy_before: float | None
+    accuracy: float | None
+    accuracy_standard_error: float | None
+    passes: int
+    task: str | None
+    tolerance: float
+    ok: int
+    compensated: int
+    stuck: int
+    unreachable: int
+    over_budget: int
+    clipped: int
+    outputs_agree: bool | None
+    outputs_difference: float | None
+    outputs_allowed: float | None
+    device_seconds: float
+    joules: float
+    wall_seconds: float
+    most_writes_of_a_cell: int
+    touch_up: str | None
+    deployment: str
+    page: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,7 +115,10 @@ class Deployment:
         targets: (n,) what the cells shall hold, weight units of the device.
         written: what they were asked for, reached, and how.
         tolerance: that counted.
-        manifest: identity of the device, settings, results; plain JSON.
+        manifest: identity of the device, settings, what parts of the mapping bought, accuracies; plain JSON.
+        result: what it came to.
+        probes: ``inputs``, ``outputs`` of the float network, ``measured`` mean outputs of the device and their
+            ``spread`` over passes; empty if it gave none.
         snapshot: the whole state of an emulated device as the deployment left it; b"" of hardware.
         path: where it was loaded from or saved to.
     """
@@ -38,6 +129,8 @@ class Deployment:
     written: Written
     tolerance: Tolerance
     manifest: Mapping[str, Any]
+    result: Result
+    probes: Mapping[str, Array] = field(default_factory=dict[str, Array], repr=False)
     snapshot: bytes = field(default=b"", repr=False)
     path: Path | None = None
 
@@ -46,11 +139,172 @@ class Deployment:
         """(n,) what the cells are asked for beyond their targets, weight units of the device."""
         return np.asarray(self.written.asked - self.targets)
 
-    def save(self, path: str | Path) -> Path:
-        """Write it as ``deployment.h5``."""
-        raise NotImplementedError
+    @property
+    def network(self) -> Network | None:
+        """What the weights mean."""
+        return Network.parse(self.weights.layers, self.weights.activation) if self.weights.layers else None
+
+    def on(self, device: Device) -> MappedDevice:
+        """A device that holds this deployment, to be spoken to in the network's weights; its gains are set.
+
+        Raises:
+            ConfigError: a device of another shape.
+        """
+        mapping = CellMapping.from_arrays(device, self.mapping)
+        return MappedDevice(device, mapping, self.corrections, self.written.asked)
+
+    def open(self) -> MappedDevice:
+        """Open the device again, as `on`; an emulated one is put back as the deployment left it.
+
+        Raises:
+            DeviceError: it can't be opened.
+        """
+        device = connect(self.weights.device, network=self.network, window=self.weights.window)
+        try:
+            if self.snapshot:
+                cast(Any, device).restore(self.snapshot)
+            return self.on(device)
+        except BaseException:
+            device.close()
+            raise
+
+    # --- the file ---
+
+    def save(self, path: str | Path) -> Deployment:
+        """Write it, in one piece: aside, then renamed. Returns it with its path.
+
+        Raises:
+            FileError: it can't be written.
+        """
+        target = Path(path)
+        aside = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            try:
+                with _open(aside, "w") as file:
+                    self._put(file)
+                aside.replace(target)
+            finally:
+                aside.unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(
+                f"deployment {target} can't be written: {error.strerror or error}; the device holds what it shall: the "
+                "same command writes the file, once there is room",
+                key="output",
+            ) from error
+        return replace(self, path=target)
+
+    def _put(self, file: Any) -> None:  # noqa: ANN401  (h5py has no types)
+        weights = self.weights
+        about = {
+            "task": weights.task,
+            "layers": weights.layers,
+            "activation": weights.activation,
+            "window": weights.window,
+            "device": weights.device,
+            "emulated": weights.emulated,
+            "parameters": [asdict(tensor) for tensor in weights.parameters.tensors],
+        }
+        manifest = {
+            **self.manifest,
+            "weights": about,
+            "tolerance": asdict(self.tolerance),
+            "cost": asdict(self.written.cost),
+            "result": self.result.model_dump(),
+        }
+        file.attrs["format"] = FORMAT
+        file.attrs["manifest"] = json.dumps(manifest)
+        for name, array in weights.parameters.views(weights.theta).items():
+            file.create_dataset(f"weights/{name}", data=array).attrs["unit"] = "weight"
+        written = self.written
+        for name, (array, unit, told) in {
+            "target": (self.targets, "weight", "what the cell shall hold"),
+            "asked": (written.asked, "weight", "what it was last asked to hold"),
+            "reached": (written.reached, "weight", f"what was read of it, mean of {self.tolerance.repeats} reads"),
+            "reached_error": (written.reached_error, "weight", "standard error of that"),
+            "writes": (written.writes, "1", "how often it was written by program and verify"),
+            "state": (written.state, "1", ", ".join(f"{state.value} {state.label}" for state in State)),
+            "within": (
+                written.within(self.targets, self.tolerance).astype(np.uint8),
+                "1",
+                f"1 where reached is within {self.tolerance.value:g} of target",
+            ),
+        }.items():
+            file.create_dataset(f"cells/{name}", data=array).attrs.update(unit=unit, about=told)
+        for name, array in self.mapping.items():
+            file.create_dataset(f"mapping/{name}", data=array)
+        for name, array in self.probes.items():
+            file.create_dataset(f"probes/{name}", data=array)
+        if self.snapshot:
+            file.create_dataset("device/snapshot", data=np.frombuffer(self.snapshot, dtype=np.uint8))
+        file.attrs["crc32"] = _crc32(file)
 
     @classmethod
     def load(cls, path: str | Path) -> Deployment:
-        """Read it."""
-        raise NotImplementedError
+        """Read it.
+
+        Raises:
+            FileError: missing, unreadable, damaged, not a deployment, or of another version.
+        """
+        source = Path(path)
+        if not source.is_file():
+            raise FileError(
+                f"deployment {source} doesn't exist; `hwzo deploy RUN --device URL --output {source}` makes one"
+            )
+        try:
+            with _open(source, "r") as file:
+                version, text = file.attrs.get("format"), file.attrs.get("manifest")
+                if version is None or text is None or "cells" not in file:
+                    raise FileError(f"{source} is HDF5, but no deployment of hwzo")
+                if int(version) != FORMAT:
+                    raise FileError(
+                        f"deployment {source} has format {int(version)}, this version of hwzo reads {FORMAT}; deploy "
+                        "again, or use the version that made it"
+                    )
+                if int(file.attrs.get("crc32", -1)) != _crc32(file):
+                    raise FileError(f"deployment {source} is damaged: its checksum doesn't fit; deploy again")
+                return replace(cls._of(file, json.loads(str(text))), path=source)
+        except ConfigError:
+            raise
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, ValidationError) as error:
+            told = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise FileError(f"deployment {source} is damaged or no HDF5 file: {told}") from error
+
+    @classmethod
+    def _of(cls, file: Any, manifest: dict[str, Any]) -> Deployment:  # noqa: ANN401
+        about = manifest.pop("weights")
+        tolerance, cost = Tolerance(**manifest.pop("tolerance")), Cost(**manifest.pop("cost"))
+        spec = ParameterSpec(_TENSORS.validate_python(about.pop("parameters")))
+        tensors = {name: np.asarray(dataset[()], dtype=np.float64) for name, dataset in file["weights"].items()}
+        cells = {name: np.asarray(dataset[()]) for name, dataset in file["cells"].items()}
+        written = Written(
+            cells["asked"], cells["reached"], cells["reached_error"], cells["writes"], cells["state"], cost
+        )
+        mapping = {name: np.asarray(dataset[()]) for name, dataset in file["mapping"].items()}
+        probes = {name: np.asarray(dataset[()]) for name, dataset in file.get("probes", {}).items()}
+        snapshot = np.asarray(file["device/snapshot"][()]).tobytes() if "device/snapshot" in file else b""
+        result = Result.model_validate(manifest.pop("result"))
+        weights = Weights(spec.flat(tensors), spec, **about)
+        return cls(weights, mapping, cells["target"], written, tolerance, manifest, result, probes, snapshot)
+
+
+def _open(path: Path, mode: str) -> Any:  # noqa: ANN401
+    import h5py  # pyright: ignore[reportMissingTypeStubs]
+
+    return cast(Any, h5py).File(path, mode)
+
+
+def _crc32(file: Any) -> int:  # noqa: ANN401
+    """Of the manifest and of every dataset with its attributes."""
+    found: dict[str, Any] = {}
+
+    def visit(name: str, item: Any) -> None:  # noqa: ANN401
+        if hasattr(item, "shape"):
+            found[name] = item
+
+    file.visititems(visit)
+    total = zlib.crc32(str(file.attrs["manifest"]).encode())
+    for name in sorted(found):
+        attributes = "".join(f"{key}={found[name].attrs[key]!s};" for key in sorted(found[name].attrs))
+        total = zlib.crc32(f"{name};{attributes}".encode(), total)
+        total = zlib.crc32(np.ascontiguousarray(found[name][()]).tobytes(), total)
+    return total

@@ -17,7 +17,7 @@ from hwzo.parameters import Array, ParameterSpec
 DEVIATIONS = 3.0
 """The default tolerance, in standard deviations of what can't be helped: a normal law leaves 0.27% beyond it."""
 MOST_REPEATS = 256
-SUBSET = 256
+SUBSET = 512
 """Cells that are written a few times to see what a write leaves."""
 JUMP = 0.1
 """How far those cells are moved away in between, as a share of their range."""
@@ -170,12 +170,17 @@ def subset(n: int, seed: int) -> NDArray[np.bool_]:
     return where
 
 
-def look(device: Device, targets: Array, where: NDArray[np.bool_], reads: int = 8) -> tuple[ReadError, float]:
-    """Measure the error of reading, and what a write leaves: writes the cells ``where`` three times.
+def look_writes(device: Device) -> int:
+    """How often `look` writes a cell."""
+    return 2 if device.capabilities.verified_writes else 3
 
-    They are written to their targets, away from them, and to them again: what the two visits differ by is noise of
-    writing, and of anything else that is new at each look; what is wrong in the same way at both is not, since it can
-    be corrected. Cells programmed by pulses so get some to feel.
+
+def look(device: Device, targets: Array, where: NDArray[np.bool_], reads: int = 8) -> tuple[ReadError, float]:
+    """Measure the error of reading, and what a write leaves: writes the cells ``where`` `look_writes` times.
+
+    They are written to their targets twice: what the two visits differ by is noise of writing, and of anything else
+    that is new at each look; what is wrong in the same way at both is not, since it can be corrected. In between they
+    are moved away, unless a write is verified by the device: cells programmed by pulses wouldn't get any otherwise.
 
     Args:
         device: reads back its weights.
@@ -196,10 +201,10 @@ def look(device: Device, targets: Array, where: NDArray[np.bool_], reads: int = 
     inward = np.where(targets > 0.5 * (low + high), -1.0, 1.0)
     away = spec.clip(targets + JUMP * np.minimum(high - low, 2.0 * np.maximum(1.0, np.abs(targets))) * inward)
     visits: list[Array] = []
-    for asked in (targets, away, targets):
+    for asked in (targets, targets) if look_writes(device) == 2 else (targets, away, targets):
         device.program(asked, mask=where)
         visits.append(device.read(reads)[:, where])
     read = ReadError.seen(visits[0])
-    apart = visits[2].mean(axis=0) - visits[0].mean(axis=0)
+    apart = visits[-1].mean(axis=0) - visits[0].mean(axis=0)
     square = 0.5 * float(np.square(apart).mean()) - read.fresh**2 / reads
     return read, math.sqrt(max(square, 0.0))
