@@ -26,7 +26,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from hwzo.network import ACTIVATIONS
-from hwzo.noise import curvature, drift, slow_noise
+from hwzo.noise import curvature, drift, slow_noise, step_response
 from hwzo.noise.analysis import analyse
 from hwzo.noise.loss_noise import estimate as loss_estimate
 from hwzo.noise.loss_noise import rewrites, take_rewrites
@@ -206,6 +206,13 @@ class Bench:
         for name, square in (("", 0.5 * (low + high)), ("/down", low), ("/up", high)):
             self.truth[f"programming_noise_sd{name}"] = math.sqrt(max(square, 0.0))
         self.truth["programming_offset"] = float(np.mean(offsets))
+
+    def steps(self) -> None:
+        rounds = 24 if self.device._preset.pulses is None else 12
+        raw = step_response.take(self.at(30_000, self.setup.theta), rounds)
+        found = step_response.estimate(*(raw[name] for name in ("levels", "steps", "before", "after")), self.working())
+        for name, quantity in found.quantities.items():
+            self.truth[name] = quantity.value
 
     def drift(self) -> None:
         working = self.working()

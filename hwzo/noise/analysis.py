@@ -18,6 +18,7 @@ from hwzo.noise import (
     programming_noise,
     read_error,
     slow_noise,
+    step_response,
     stuck_cells,
 )
 from hwzo.noise.quantity import Findings
@@ -76,6 +77,10 @@ def _weights(found: Findings, raw: dict[str, dict[str, Array]]) -> None:
             found.quantities[name] for name in ("read_error_sd", "parameter_noise_sigma") if name in found.quantities
         ]
         found.add(programming_noise.estimate(low, high, levels, those, beside))
+    if "steps" in raw:
+        of = raw["steps"]
+        those = np.ones(of["levels"].shape[1], dtype=np.bool_) if working is None else working
+        found.add(step_response.estimate(of["levels"], of["steps"], of["before"], of["after"], those))
     if "drift" in raw:
         values, ages, levels = (raw["drift"][name] for name in ("values", "ages", "levels"))
         those = np.ones(len(levels), dtype=np.bool_) if working is None else working

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hwzo.device import Device
-from hwzo.noise import curvature, drift, loss_noise, nodes, parameter_noise, programming_noise, read_error, stuck_cells
+from hwzo.noise import (
+    curvature,
+    drift,
+    loss_noise,
+    nodes,
+    parameter_noise,
+    programming_noise,
+    read_error,
+    step_response,
+    stuck_cells,
+)
 from hwzo.noise.setup import Raw, Setup
 
 MOST_NUMBERS = 2**24
@@ -161,6 +171,16 @@ def measurements(device: Device) -> list[Measurement]:
             programs=lambda rounds: 2 * rounds + 1,
             lacks=_no_weights,
             needs=("read error", "parameters"),
+        ),
+        Measurement(
+            "steps",
+            step_response.NAMES,
+            step_response.take,
+            usual=8,
+            least=2,
+            evaluations=lambda rounds: 2 * rounds,
+            programs=lambda rounds: 2 * rounds,
+            lacks=_no_weights,
         ),
         Measurement(
             "drift",

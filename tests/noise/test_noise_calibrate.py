@@ -8,7 +8,7 @@ import pytest
 
 from hwzo import connect
 from hwzo.errors import ConfigError, FileError, MeasurementError
-from hwzo.noise import Profile
+from hwzo.noise import Profile, step_response
 from hwzo.noise.check import compare
 from hwzo.noise.quantity import Quantity
 from hwzo.testing.quadratic import QuadraticDevice
@@ -44,7 +44,7 @@ def test_what_options_say_comes_back(noisy):
     assert q["programming_noise_sd"].low == 0.0  # writes are exact
     assert q["stuck_share"].low <= 1 - 0.98**2 <= q["stuck_share"].high
     assert all(quantity.low <= quantity.value <= quantity.high for quantity in q.values())
-    assert set(noisy.manifest.left_out) == {"correlation_time"}
+    assert set(noisy.manifest.left_out) == {"correlation_time", *step_response.NAMES}
 
 
 def test_stuck_parameters_are_those_that_are():
