@@ -11,6 +11,7 @@ from hwzo.cli import (
     calibrate,
     compare,
     conformance,
+    deploy,
     devices,
     doctor,
     evaluate,
@@ -53,6 +54,20 @@ def options(
     """Train noisy neuromorphic hardware in place, with its own noise as the exploration."""
 
 
-for module in (train, calibrate, twin, compare, evaluate, devices, doctor, replay, report, runs, conformance, serve):
+for module in (
+    train,
+    calibrate,
+    twin,
+    compare,
+    deploy,
+    evaluate,
+    devices,
+    doctor,
+    replay,
+    report,
+    runs,
+    conformance,
+    serve,
+):
     app.command(name=module.NAME)(apart(module.command))
 app.add_typer(firmware.group)

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 def deploy(
     source: object,
-    device: str | Device,
+    device: str | Device | None = None,
     *,
     output: str | Path = "deployment.h5",
     task: str | Task | None = None,
+    layers: str | None = None,
+    activation: str | None = None,
     tolerance: float | None = None,
     touch_up: str | None = None,
     profile: str | Path | None = None,
@@ -38,6 +40,8 @@ def deploy(
         device,
         output=Path(output),
         task=task,
+        layers=layers,
+        activation=activation,
         tolerance=tolerance,
         touch_up=touch_up,
         profile=None if profile is None else Path(profile),

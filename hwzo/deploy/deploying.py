@@ -97,6 +97,8 @@ def deploy(
     *,
     output: Path = Path("deployment.h5"),
     task: str | Task | None = None,
+    layers: str | None = None,
+    activation: str | None = None,
     tolerance: float | None = None,
     touch_up: str | TouchUp | None = None,
     profile: Path | None = None,
@@ -119,6 +121,7 @@ def deploy(
             they were learned on.
         output: the deployment's file; its page is beside it, as ``.html``.
         task: whose samples it is measured and touched up on; None: the one that the weights were learned for.
+        layers, activation: of the network, where the source doesn't tell.
         tolerance: how near each cell must come, weight units of the device; None: three standard deviations of averaged
             read error and what a write leaves.
         touch_up: a budget such as ``"2000 evaluations"`` that is spent on learning on the device; None: none.
@@ -137,12 +140,12 @@ def deploy(
     settings = Settings(tolerance, touch_up, gains, orders, clip, most_writes, seed).check()
     _check_output(output)
     known = None if profile is None else Profile.load(profile)
-    bench = open_for(source, device, task, seed, say)
+    stand = open_for(source, device, task, seed, say, layers=layers, activation=activation)
     try:
         with threadpool_limits(1):
-            return _Deploying(bench, settings, known, output, watch, say).run()
+            return _Deploying(stand, settings, known, output, watch, say).run()
     finally:
-        bench.close()
+        stand.close()
 
 
 @dataclass
@@ -170,7 +173,16 @@ class Stand:
             self.guard.release()
 
 
-def open_for(source: object, device: str | Device | None, task: str | Task | None, seed: int, say: Say) -> Stand:
+def open_for(
+    source: object,
+    device: str | Device | None,
+    task: str | Task | None,
+    seed: int,
+    say: Say,
+    *,
+    layers: str | None = None,
+    activation: str | None = None,
+) -> Stand:
     """Load weights and open a device that they fit.
 
     Raises:
@@ -178,7 +190,7 @@ def open_for(source: object, device: str | Device | None, task: str | Task | Non
         CapabilityError: the device doesn't read back its weights.
     """
     named = task.name if isinstance(task, Task) else task
-    weights = load_source(source, task=named, say=say)
+    weights = load_source(source, task=named, layers=layers, activation=activation, say=say)
     name = named or weights.task
     chosen = task if isinstance(task, Task) else load_task(name) if name else None
     network = Network.parse(weights.layers, weights.activation) if weights.layers else None

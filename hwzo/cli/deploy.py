@@ -1,0 +1,264 @@
+"""``hwzo deploy``."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from hwzo.cli.options import Json
+from hwzo.cli.signals import Signalled
+from hwzo.cli.streams import emit
+from hwzo.cli.terminal import chatter, say, show, table
+from hwzo.deploy.closed_loop import MOST_WRITES, Progress, Watch
+from hwzo.deploy.deploying import deploy
+from hwzo.deploy.deployment import Deployment
+from hwzo.deploy.dry_run import Plan, plan
+from hwzo.errors import ConfigError, HwzoError, StoppedError, VerificationError
+
+NAME = "deploy"
+
+
+def command(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN-or-weights]",
+            help="A run's folder, or a file: .safetensors, .pt, .onnx, .nir, a bundle's .zip.",
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Device URL. [default: the one they were learned on]")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="URL", help="Take the weights that this device holds.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Whose samples count. [default: the task they were learned for]")
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="How near each cell must come, weight units. [default: 3 sd of what can't be helped]"),
+    ] = None,
+    touch_up: Annotated[
+        str | None, typer.Option(metavar="BUDGET", help='Learn on the device afterwards, such as "2000 evaluations".')
+    ] = None,
+    profile: Annotated[Path | None, typer.Option(help="The device's noise profile, see hwzo calibrate.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="File of the deployment.")] = Path("deployment.h5"),
+    bundle: Annotated[
+        Path | None, typer.Option(help="Also write weights, mapping, profile and expected outputs into this .zip.")
+    ] = None,
+    clip: Annotated[bool, typer.Option("--clip", help="Move weights outside the window to its ends.")] = False,
+    no_gains: Annotated[bool, typer.Option("--no-gains", help="Leave the columns' gains at 1.")] = False,
+    no_orders: Annotated[bool, typer.Option("--no-orders", help="Leave hidden units in their order.")] = False,
+    most_writes: Annotated[int, typer.Option(help="Writes that a cell may have to get right.")] = MOST_WRITES,
+    layers: Annotated[
+        str | None, typer.Option(help="The network, such as 64-32-10, where the file doesn't tell.")
+    ] = None,
+    activation: Annotated[str | None, typer.Option(help="Of the hidden layers, where the file doesn't tell.")] = None,
+    seed: Annotated[int, typer.Option(help="Of an emulated device, and of the touch-up.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take; nothing is written.")] = False,
+    json: Json = False,
+) -> int:
+    """Put learned weights into a device, verify cell by cell that they are there, and say what it gives."""
+    given = _given(source, from_, task)
+    if dry_run:
+        planned = plan(
+            given,
+            device,
+            task=task,
+            layers=layers,
+            activation=activation,
+            tolerance=tolerance,
+            profile=profile,
+            gains=not no_gains,
+            orders=not no_orders,
+            clip=clip,
+            most_writes=most_writes,
+            seed=seed,
+            say=say,
+        )
+        if json:
+            emit(planned.model_dump())
+        else:
+            _show_plan(planned)
+        return 0
+    with _progress(quiet=json) as watch:
+        try:
+            done = deploy(
+                given,
+                device,
+                output=output,
+                task=task,
+                layers=layers,
+                activation=activation,
+                tolerance=tolerance,
+                touch_up=touch_up,
+                profile=profile,
+                gains=not no_gains,
+                orders=not no_orders,
+                clip=clip,
+                most_writes=most_writes,
+                seed=seed,
+                watch=watch,
+                say=say,
+            )
+        except Signalled as signalled:
+            raise StoppedError(
+                f"stopped; what was done is kept in {output}.part: the same command goes on", signalled.number
+            ) from None
+    if bundle is not None:
+        _bundle(done, bundle, profile)
+    page = _draw(done)
+    if json:
+        emit(done.result.model_copy(update={"page": None if page is None else str(page)}).model_dump())
+    else:
+        _show(done, page, bundle)
+    if not done.result.verified:
+        # Not raised: the result is on standard output already, and nothing else may follow it there.
+        say(_why_not(done), style="bold red")
+        return VerificationError.exit_code
+    return 0
+
+
+def _given(source: str | None, from_: str | None, task: str | None) -> object:
+    if (source is None) == (from_ is None):
+        raise ConfigError("name what to deploy: a run's folder or a file of weights, or --from URL", key="source")
+    if from_ is None:
+        return source
+    from hwzo.deploy.clone import clone
+
+    return clone(from_, task=task or "", say=say).weights
+
+
+def _bundle(done: Deployment, path: Path, profile: Path | None) -> None:
+    from hwzo.deploy.bundle import ProbeSet, write_bundle
+
+    if not done.probes:
+        raise ConfigError("a bundle holds expected outputs, and this device gives none", key="bundle")
+    names = ("inputs", "outputs", "measured", "spread")
+    probes = ProbeSet(*(done.probes[name] for name in names))
+    write_bundle(path, done.weights, probes, mapping=done.mapping, profile=profile)
+
+
+def _draw(done: Deployment) -> Path | None:
+    """The deployment's page, where matplotlib is there to draw it."""
+    if done.path is None:
+        return None
+    if find_spec("matplotlib") is None:
+        say('no picture: matplotlib is missing; pip install "hwzo[viz]" draws one')
+        return None
+    from hwzo.report.deployment import write_deployment_page
+
+    page = done.path.with_suffix(".html")
+    try:
+        write_deployment_page(done.path, page)
+    except HwzoError as error:  # the deployment is done and whole; a picture can be drawn later
+        say(f"no picture: {error}")
+        return None
+    return page
+
+
+def _why_not(done: Deployment) -> str:
+    result = done.result
+    healthy = result.cells - result.stuck
+    right = result.cells_within_tolerance
+    told = f"not verified: {right} of {healthy} cells that aren't stuck are within the tolerance, 99% are needed"
+    if result.outputs_agree is False:
+        told += f"; outputs differ by {result.outputs_difference:.3g}, noise explains {result.outputs_allowed:.3g}"
+    if result.over_budget:
+        told += f"; {result.over_budget} used up their {done.manifest['settings']['most_writes']} writes"
+    if result.unreachable:
+        told += f"; {result.unreachable} targets lie beyond what their cells reach"
+    return told
+
+
+def _show(done: Deployment, page: Path | None, bundle: Path | None) -> None:
+    result = done.result
+    kind = "emulated" if result.emulated else "hardware"
+    states = ", ".join(
+        f"{number:,} {name}"
+        for name, number in (
+            ("ok", result.ok),
+            ("compensated by their partners", result.compensated),
+            ("stuck", result.stuck),
+            ("unreachable", result.unreachable),
+            ("over budget", result.over_budget),
+        )
+        if number
+    )
+    rows: list[tuple[str, object]] = [
+        ("device", f"{result.device} ({kind})"),
+        ("verified", result.verified),
+        ("cells", f"{result.cells:,}: {states}"),
+        ("within the tolerance", f"{result.cells_within_tolerance:,}, of {result.tolerance:.4g} weight units"),
+        ("cell writes", f"{result.cell_writes:,}; a cell was written {result.most_writes_of_a_cell} times at most"),
+        ("device seconds", result.device_seconds),
+        ("joules", result.joules),
+    ]
+    if result.outputs_difference is not None:
+        rows.append(
+            (
+                "outputs on the probe set",
+                f"off by {result.outputs_difference:.3g} (rms); noise explains {result.outputs_allowed:.3g}",
+            )
+        )
+    for stage in done.manifest["validation"]:
+        rows.append((f"validation accuracy, {stage['stage']}", _accuracy(stage["accuracy"], stage["standard_error"])))
+    if result.accuracy is not None:
+        rows.append((f"test accuracy, written once ({result.task})", f"{result.accuracy_before:.4f}"))
+        told = f"{_accuracy(result.accuracy, result.accuracy_standard_error)} ({result.passes} passes)"
+        rows.append((f"test accuracy ({result.task})", told))
+    table(f"deployment {done.path}", ("", ""), rows)
+    if done.manifest["bought"]:
+        parts = [(part["name"], part["what"], part["before"], part["after"]) for part in done.manifest["bought"]]
+        table("what the mapping bought", ("part", "what", "without", "with"), parts)
+    if result.touch_up is not None:
+        show(f"touch-up: {result.touch_up}")
+    if bundle is not None:
+        show(f"bundle: {bundle}")
+    if page is not None:
+        show(f"picture: {page}")
+
+
+def _accuracy(value: float, error: float | None) -> str:
+    return f"{value:.4f}" if error is None else f"{value:.4f} +- {error:.4f}"
+
+
+def _show_plan(planned: Plan) -> None:
+    kind = "emulated" if planned.emulated else "hardware"
+    unknown = "unknown without a profile"
+    rows = [
+        ("cells", planned.cells),
+        ("clipped", planned.clipped),
+        ("stuck, by the profile", planned.stuck),
+        ("cell writes", planned.cell_writes),
+        ("device seconds", planned.device_seconds),
+        ("joules", planned.joules),
+        ("tolerance, weight units", unknown if planned.tolerance is None else planned.tolerance),
+        ("reads averaged", planned.repeats),
+        ("rms error expected, weight units", unknown if planned.rms_error is None else planned.rms_error),
+        ("known from", planned.known_from),
+    ]
+    table(f"a deployment on {planned.device} ({kind}) would take", ("", ""), rows)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Generator[Watch | None]:
+    if quiet or not chatter.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"), TimeElapsedColumn())
+    with Bar(*columns, console=chatter, transient=True) as bar:
+        line = bar.add_task("deploying", total=1.0, numbers="")
+
+        def watch(progress: Progress) -> None:
+            beyond = "" if progress.beyond is None else f"{progress.beyond:,} beyond  "
+            numbers = f"{progress.phase}  {beyond}{progress.cost.cell_writes:.3g} writes"
+            bar.update(line, completed=progress.share, numbers=numbers)
+
+        yield watch
