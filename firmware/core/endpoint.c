@@ -3,6 +3,7 @@
 
 #include "array.h"
 #include "board.h"
+#include "boot_weights.h"
 #include "commands.h"
 #include "frame.h"
 #include "hz1_messages.h"
@@ -182,6 +183,7 @@ void hz_start(const struct hz_board *board, const struct hz_array *array)
     hz_model.latch = HZ_LATCHED_NOTHING;
     hz_model.reads = 0;
     hz_model.writes = 0;
+    hz_boot_weights();
     hz_put_u32(frame.bytes + HZ_REQUEST_HEADER, board->boot_id);
     frame.bytes[HZ_REQUEST_HEADER + 4] = board->reset_cause;
     send(HZ_FRAME_TYPE_EVENT, 0, 0, HZ_EVENT_BOOTED, HZ_REQUEST_HEADER + 5);

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from hwzo.firmware.boards import BOARDS, Board, Requirement
 from hwzo.firmware.build import Array, build, build_command
+from hwzo.firmware.image import Image
 from hwzo.firmware.sizes import Sizes, deepest_stack, sizes
 from hwzo.firmware.sources import source_folder
 from hwzo.firmware.toolchain import ToolchainError, missing
@@ -23,6 +24,7 @@ __all__ = [
     "BOARDS",
     "Array",
     "Board",
+    "Image",
     "Requirement",
     "Sizes",
     "ToolchainError",

@@ -51,7 +51,9 @@ class Board:
         headers: which the compiler must find.
         baud: a rate that its UART can make exactly, for virtual boards.
         libraries: what comes last on the command line.
-        budget: most bytes of (flash, static RAM and stack); None if nobody counts.
+        budget: most bytes of (flash, static RAM and stack) of the firmware itself; None if nobody counts.
+        flash: bytes of flash that the chip has beside a boot loader, for the firmware and weights in it; None if nobody
+            counts.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Board:
     baud: int = 1_000_000
     libraries: tuple[str, ...] = ()
     budget: tuple[int, int] | None = None
+    flash: int | None = None
 
     @property
     def avr(self) -> bool:
@@ -83,7 +86,7 @@ class Board:
         return (Requirement("qemu-system-arm", "qemu-system-arm"),) if self.virtual == "qemu" else ()
 
 
-def _avr(name: str, about: str, budget: tuple[int, int]) -> Board:
+def _avr(name: str, about: str, budget: tuple[int, int], flash: int) -> Board:
     return Board(
         name,
         about,
@@ -97,6 +100,7 @@ def _avr(name: str, about: str, budget: tuple[int, int]) -> Board:
         "simavr",
         headers=(Requirement("avr/io.h", "avr-libc"),),
         budget=budget,
+        flash=flash,
     )
 
 
@@ -111,8 +115,8 @@ BOARDS: Mapping[str, Board] = {
             ("boards/posix",),
             "process",
         ),
-        _avr("atmega328p", "Arduino Uno or Nano: 16 MHz, 2 KB of SRAM", (16 * 1024, 1843)),
-        _avr("atmega2560", "Arduino Mega: 16 MHz, 8 KB of SRAM", (32 * 1024, 7680)),
+        _avr("atmega328p", "Arduino Uno or Nano: 16 MHz, 2 KB of SRAM", (16 * 1024, 1843), 30 * 1024),
+        _avr("atmega2560", "Arduino Mega: 16 MHz, 8 KB of SRAM", (32 * 1024, 7680), 248 * 1024),
         Board(
             "cortex-m3",
             "ARM MPS2 AN385: 25 MHz, 4 MB of SRAM",

@@ -11,6 +11,7 @@ from typing import Literal
 
 from hwzo.errors import ConfigError
 from hwzo.firmware.boards import HOST_COMPILER, SIMAVR, WARNINGS, board_of
+from hwzo.firmware.image import HEADER, Image
 from hwzo.firmware.sources import source_folder, sources_in
 from hwzo.firmware.toolchain import ToolchainError, require, run, version_of
 
@@ -33,6 +34,7 @@ class Recipe:
         libraries: after the sources.
         folders: of the sources, whose C files are compiled and whose headers are found.
         headers: more folders whose headers are found.
+        image: weights that become part of it.
     """
 
     name: str
@@ -41,11 +43,14 @@ class Recipe:
     folders: tuple[str, ...]
     libraries: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    image: Image | None = None
 
     def command(self, output: Path) -> list[str]:
         """The compiler's command line."""
         root = source_folder()
         includes = [f"-I{root / folder}" for folder in (*self.folders, *self.headers)]
+        if self.image is not None:
+            includes += [f'-DHZ_BOOT_WEIGHTS="{HEADER}"', f"-I{output.parent}"]
         files = [str(path) for path in sources_in(self.folders, ".c")]
         options = [option.replace("{sources}", str(root)) for option in self.options]
         return [self.compiler, *options, *includes, *files, "-o", str(output), *self.libraries]
@@ -57,27 +62,30 @@ class Recipe:
         for path in sources_in(self.folders, ".c", ".ld") + sources_in((*self.folders, *self.headers), ".h"):
             digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
         digest.update("\0".join((self.compiler, version_of(self.compiler), *self.options, *self.libraries)).encode())
+        digest.update(self.image.key.encode() if self.image is not None else b"")
         return digest.hexdigest()[:24]
 
 
-def build(board: str, *, array: Array = "sim", baud: int | None = None) -> Path:
+def build(board: str, *, array: Array = "sim", baud: int | None = None, image: Image | None = None) -> Path:
     """Build a board's firmware, or find it built.
 
     Args:
         board: its name.
         array: ``sim``, a noisy chip in software on the board, or ``spi``, a crossbar behind SPI DACs and the ADC.
         baud: rate of its UART; 115200 if none is given.
+        image: a network that it begins with after every reset; None: none, until a host gives it one.
 
     Returns:
         The ELF file, in the user's cache.
 
     Raises:
-        ConfigError: there is no such board, array or rate.
+        ConfigError: there is no such board, array or rate; or the board is too small for the image's network.
         ToolchainError: a compiler is missing, or fails; or the cache can't be written.
     """
     chosen = board_of(board)
+    what = recipe(board, array=array, baud=baud, image=image)
     require(chosen.to_build, f"build firmware for {board}")
-    return made(recipe(board, array=array, baud=baud))
+    return made(what)
 
 
 def build_command(board: str, output: Path, *, array: Array = "sim", baud: int | None = None) -> list[str]:
@@ -89,9 +97,11 @@ def build_command(board: str, output: Path, *, array: Array = "sim", baud: int |
     return recipe(board, array=array, baud=baud).command(output)
 
 
-def recipe(board: str, *, array: Array = "sim", baud: int | None = None) -> Recipe:
+def recipe(board: str, *, array: Array = "sim", baud: int | None = None, image: Image | None = None) -> Recipe:
     """How a board's firmware is built; see `build`."""
     chosen = board_of(board)
+    if image is not None:
+        image.check_fits(chosen)
     if array not in ARRAYS:
         raise ConfigError(f"there is no array driver {array!r}; there are {', '.join(ARRAYS)}", key="array")
     baud = 115_200 if baud is None else baud
@@ -109,7 +119,8 @@ def recipe(board: str, *, array: Array = "sim", baud: int | None = None) -> Reci
         *("-std=c99", *WARNINGS, *chosen.flags, '-DHZ_CONFIG="board_config.h"', f"-DHZ_ARRAY=hz_array_{array}"),
         *(f"-DHZ_BAUD={baud}UL", *(("-DHZ_SPI",) if array == "spi" else ())),
     )
-    return Recipe(f"{board}.elf", chosen.compiler.name, options, ("core", *chosen.folders), chosen.libraries)
+    folders = ("core", *chosen.folders)
+    return Recipe(f"{board}.elf", chosen.compiler.name, options, folders, chosen.libraries, image=image)
 
 
 def made_by_avr(baud: int) -> bool:
@@ -159,6 +170,8 @@ def made(what: Recipe) -> Path:
 def _make(what: Recipe, cache: Path, built: Path) -> None:
     folder = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
     try:
+        if what.image is not None:
+            (folder / HEADER).write_text(what.image.header, encoding="utf-8")
         run(what.command(folder / what.name), f"build {what.name}")
         shutil.rmtree(built.parent, ignore_errors=True)  # of a build whose file was deleted
         folder.replace(built.parent)  # whole, or not at all

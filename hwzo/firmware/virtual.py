@@ -26,6 +26,7 @@ from hwzo.errors import CapabilityError, ConfigError, DeviceError
 from hwzo.firmware.boards import Board, board_of
 from hwzo.firmware.build import Array, build, simavr_board
 from hwzo.firmware.debugger import hang
+from hwzo.firmware.image import Image
 from hwzo.firmware.toolchain import require
 
 LEASH = Path(__file__).with_name("leash.py")
@@ -240,6 +241,7 @@ def start(
     eeprom: Path | None = None,
     paced: bool = False,
     crossbar: tuple[int, float] | None = None,
+    image: Image | None = None,
     timeout_s: float = 10.0,
 ) -> VirtualBoard:
     """Build a board's firmware if need be, and run it.
@@ -251,6 +253,7 @@ def start(
         eeprom: file of the non-volatile memory; None for one that goes with the board.
         paced: hold an AVR back to its real speed.
         crossbar: seed, and standard deviation (mV) of the noise at the ADC's pin; None for (0, 0) with ``spi``.
+        image: a network that it begins with after every reset.
         timeout_s: how long it may take to start, beside building.
 
     Raises:
@@ -267,7 +270,7 @@ def start(
     if array == "spi" and crossbar is None:
         crossbar = (0, 0.0)
     require((*chosen.to_build, *chosen.to_run), f"run a virtual {board}")
-    firmware = build(board, array=array, baud=baud or chosen.baud)
+    firmware = build(board, array=array, baud=baud or chosen.baud, image=image)
     return VirtualBoard(chosen, firmware, eeprom=eeprom, paced=paced, crossbar=crossbar, timeout_s=timeout_s)
 
 
