@@ -87,6 +87,19 @@ def test_a_board_begins_with_the_weights_of_its_image(name: str, activation: str
         np.testing.assert_array_equal(copy.weights.theta, image.theta)
 
 
+def test_an_array_at_the_pins_is_programmed_at_reset():
+    need("atmega328p")
+    weights = weights_of("49-4-4")
+    image = board_image(weights)
+    with firmware.start("atmega328p", array="spi", image=image) as board:
+        copy = clone(f"{board.url}?layers=49-4-4&baud=1000000", repeats=2)
+        # Cells are read through the ADC, whose step is a 64th, and whose middle is somewhat off.
+        np.testing.assert_allclose(copy.weights.theta, weights.theta, rtol=0, atol=2 / 64)
+        stack = firmware.deepest_stack(board)
+        assert BOARDS["atmega328p"].budget is not None
+        assert firmware.sizes("atmega328p", board.firmware).static_ram + stack <= BOARDS["atmega328p"].budget[1]
+
+
 def test_a_host_may_still_give_it_another_network():
     need("posix")
     with firmware.start("posix", image=board_image(weights_of("49-4-4"))) as board:
