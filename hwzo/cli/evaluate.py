@@ -3,36 +3,140 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hwzo.cli.options import Json
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import table
-from hwzo.train.evaluate import evaluate
+from hwzo.cli.terminal import say, show, table
+from hwzo.errors import ConfigError
+from hwzo.train.evaluate import Evaluation, evaluate
+
+if TYPE_CHECKING:
+    from hwzo.deploy.drift_evaluation import AgedAccuracy, Aging
 
 NAME = "evaluate"
+OWN = ("", ".safetensors")
+"""Endings of a run and of hwzo's own weights: they need nothing of deploying."""
 
 
 def command(
-    weights: Annotated[Path, typer.Argument(metavar="RUN-or-weights", help="A run's folder, or a .safetensors file.")],
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN-or-weights", help="A run's folder, a deployment (.h5), a bundle (.zip), or a file of weights."
+        ),
+    ],
     device: Annotated[str | None, typer.Option(help="Device URL. [default: the one they were learned on]")] = None,
     task: Annotated[str | None, typer.Option(help="Task. [default: the one they were learned for]")] = None,
     repeats: Annotated[int, typer.Option(help="How often to program the weights and read the test split.")] = 10,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="AGES", help='Ages since programming, such as "1 s,1 h,1 d,30 d"; emulated devices only.'
+        ),
+    ] = None,
+    compensation: Annotated[
+        str | None,
+        typer.Option(
+            "--compensate", help="At each age: off, global, layer (gains), or refresh (rewrites). [default: layer]"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A page with the picture, accuracy against age.")
+    ] = None,
     json: Json = False,
 ) -> int:
-    """Program learned weights into a device and read its accuracy, mean and standard error."""
-    result = evaluate(weights, device, task=task, repeats=repeats)
+    """Program learned weights into a device and read its accuracy, mean and standard error; or what becomes of it."""
+    if at is None and (compensation is not None or output is not None):
+        key = "compensate" if compensation is not None else "output"
+        raise ConfigError(f"--{key} goes with --at, which says at which ages", key=key)
+    if at is not None:
+        return _aging(weights, device, task, repeats, at, compensation or "layer", output, json=json)
+    result = (
+        evaluate(weights, device, task=task, repeats=repeats)
+        if weights.is_dir() or weights.suffix in OWN
+        else _deployed(weights, device, task, repeats)
+    )
     if json:
         emit(result.model_dump())
         return 0
-    error = "" if result.accuracy_standard_error is None else f" +- {result.accuracy_standard_error:.4f}"
     rows = [
-        ("device", f"{result.device} ({'emulated' if result.emulated else 'hardware'})"),
+        ("device", _device(result)),
         ("test samples", result.samples),
-        ("accuracy", f"{result.accuracy:.4f}{error} (n = {result.repeats}, programmed anew each time)"),
+        ("accuracy", f"{_mean(result)} (n = {result.repeats}, programmed anew each time)"),
         ("loss", result.loss),
     ]
     table(f"{result.task}, {weights}", ("", ""), rows)
     return 0
+
+
+def _deployed(source: Path, device: str | None, task: str | None, repeats: int) -> Evaluation:
+    """Of a deployment, mapped as it is; or of weights that others made."""
+    from hwzo.deploy.drift_evaluation import evaluate_at
+
+    aging = evaluate_at(source, device, at=[0.0], compensation="off", task=task, repeats=repeats, say=say)
+    fields = {**aging.model_dump(), **aging.points[0].model_dump()}
+    return Evaluation(**{name: fields[name] for name in Evaluation.model_fields})
+
+
+def _aging(
+    source: Path,
+    device: str | None,
+    task: str | None,
+    repeats: int,
+    at: str,
+    compensation: str,
+    output: Path | None,
+    *,
+    json: bool,
+) -> int:
+    from hwzo.deploy.drift_ages import age_label
+    from hwzo.deploy.drift_evaluation import evaluate_at
+
+    if output is not None:
+        from hwzo.report.aging import check_page
+
+        check_page(output)
+    aging = evaluate_at(
+        source,
+        device,
+        at=at,
+        compensation=compensation,  # pyright: ignore[reportArgumentType]  (checked there)
+        task=task,
+        repeats=repeats,
+        say=say,
+    )
+    if output is not None:
+        from hwzo.report.aging import write_aging_page
+
+        write_aging_page(aging, str(source), output)
+    if json:
+        emit({**aging.model_dump(), "page": None if output is None else str(output)})
+        return 0
+    done = {"off": (), "refresh": ("refreshed", "cells")}.get(compensation, (f"compensated, {compensation}", "gains"))
+    rows: list[tuple[object, ...]] = []
+    for point in aging.points:
+        without = _plus_minus(point.accuracy_without, point.accuracy_without_standard_error)
+        gains = " ".join(f"{factor:.3f}" for factor in point.factors)
+        last = f"{point.cells_written:,.0f}" if compensation == "refresh" else gains
+        rows.append((age_label(point.seconds), without, *((_mean(point), last) if done else ()), point.loss))
+    title = f"{aging.task}, {source}, {aging.samples} test samples, programmed {repeats} times"
+    show(_device(aging))
+    table(title, ("age", "as it is" if done else "accuracy", *done, "loss"), rows)
+    if output is not None:
+        show(f"page: {output}")
+    return 0
+
+
+def _mean(result: Evaluation | AgedAccuracy) -> str:
+    return _plus_minus(result.accuracy, result.accuracy_standard_error)
+
+
+def _plus_minus(value: float, error: float | None) -> str:
+    return f"{value:.4f}" + ("" if error is None else f" +- {error:.4f}")
+
+
+def _device(result: Evaluation | Aging) -> str:
+    return f"{result.device} ({'emulated' if result.emulated else 'hardware'})"

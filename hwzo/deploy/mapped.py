@@ -109,6 +109,11 @@ class MappedDevice:
             self.held = asked if whole else np.where(where, asked, cast(Array, self.held))
         return cost
 
+    def rewrite(self, theta: Array, where: NDArray[np.bool_]) -> Cost:
+        """Write the weights ``where`` (n,) of ``theta`` (n,), the same as before or not: refreshes what has drifted."""
+        asked = self.asked(self.parameters.check(theta))
+        return self._write(asked, cast(NDArray[np.bool_], self.mapping.to_cells(where)))
+
     def forget(self) -> None:
         """Take nothing for granted: the next write writes all cells."""
         self.held = None
@@ -122,10 +127,17 @@ class MappedDevice:
         Raises:
             CapabilityError: the device has no gains.
         """
+        self.set_gains(self.mapping.gains * factors)
+
+    def set_gains(self, gains: Array) -> None:
+        """Set the columns' gains to ``gains`` (n_columns,), likewise.
+
+        Raises:
+            CapabilityError: the device has no gains.
+        """
         if not self.device.capabilities.output_gains:
             raise CapabilityError(f"{self.info} has no gains at its columns' outputs: rewrite what has drifted instead")
-        before = self.mapping
-        after = before.with_gains(before.gains * factors)
+        before, after = self.mapping, self.mapping.with_gains(gains)
         if self.held is not None:
             part = before.gain_of_cells / after.gain_of_cells
             self.held = (self.held - self.corrections) * part + self.corrections
