@@ -30,7 +30,7 @@ MOST_WRITES = 10
 """A cell is written so often at most, unless told otherwise."""
 MISS = 0.5
 """Of half the range: who is asked for something so far from its target, or misses it by so much, has a stuck cell."""
-FOLLOWS = 0.5
+FOLLOWS = 0.25
 """A cell follows if it moves by more than this share of what it was asked to."""
 AT_THE_END = 3
 """Writes at an end of the window, after which a target beyond it is given up."""
