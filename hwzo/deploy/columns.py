@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwzo.device import Device
 from hwzo.network import Network
@@ -36,6 +38,24 @@ class Columns:
     sd: Array
     node_noise: float = 0.0
     full_scale: float = math.inf
+
+    def arrays(self) -> dict[str, Array]:
+        """As arrays, by name, to be kept."""
+        return {"levels": self.levels, "sd": self.sd, "column": np.array([self.node_noise, self.full_scale])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Columns:
+        """What `arrays` gave."""
+        noise, full_scale = (float(x) for x in arrays["column"])
+        return cls(np.asarray(arrays["levels"]), np.asarray(arrays["sd"]), noise, full_scale)
+
+    @staticmethod
+    def measured_cells(network: Network) -> NDArray[np.bool_]:
+        """(n,) True for the cells that `measured` writes, twice each: the first column of the first layer."""
+        first = network.stages[0]
+        cells = np.zeros(sum((stage.rows + 1) * stage.columns for stage in network.stages), dtype=np.bool_)
+        cells[: (first.rows + 1) * first.columns : first.columns] = True
+        return cells
 
     def cell_variance(self, cells: Array) -> Array:
         """Of each of ``cells``, any shape, weight units squared."""
@@ -81,8 +101,7 @@ class Columns:
         """
         spec, first = device.parameters, network.stages[0]
         _, high = ranges(spec)
-        column = np.zeros(spec.size, dtype=np.bool_)
-        column[: (first.rows + 1) * first.columns : first.columns] = True
+        column = cls.measured_cells(network)
         batch = Batch(np.ones((SAMPLES, network.layers[0])), np.zeros((SAMPLES, network.layers[-1])), "squared-error")
         reads_weights = device.capabilities.reads_back("weights")
 

@@ -43,6 +43,7 @@ def choose_mapping(
     gains: bool = True,
     orders: bool = True,
     stuck: StuckCells | None = None,
+    columns: Columns | None = None,
     inputs: Array | None = None,
     measure: bool = True,
     say: Callable[[str], None] = lambda text: None,
@@ -57,9 +58,10 @@ def choose_mapping(
         orders: whether hidden units are reordered, see `hwzo.deploy.orders.choose_orders`; not where no cell is known
             to be stuck.
         stuck: which cells are stuck; None: as the profile says.
-        inputs: (samples, n_inputs) such as will come; None: random ones.
-        measure: whether one column may be written, twice, to see its noise and the end of its converter's range; if
-            not, what the profile doesn't tell is assumed.
+        columns: what is known of the columns, if they were measured before; None: see ``measure``.
+        inputs: (samples, n_inputs) such as will come, of the training split; None: random ones.
+        measure: whether one column may be written, twice (`Columns.measured_cells`), to see its noise and the end of
+            its converter's range; if not, what the profile doesn't tell is assumed.
         say: is told what a user should know.
 
     Raises:
@@ -73,9 +75,9 @@ def choose_mapping(
         return mapping, _rounded(steps)
     if gains and can.output_gains:
         known = None if profile is None else Columns.of(profile)
-        if measure and can.reads_back("nodes"):
+        if columns is None and measure and can.reads_back("nodes"):
             columns = Columns.measured(device, network, known)
-        else:
+        elif columns is None:
             columns = known or Columns.assumed(device.parameters)
             if known is None:
                 say("gains are chosen for assumed noise: calibrate the device (hwzo calibrate) and give --profile")
