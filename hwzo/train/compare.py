@@ -7,15 +7,17 @@ steps. Seeds are shared, so that methods can be compared pair by pair.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import signal
+import threading
 import zlib
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwzo.errors import CapabilityError, ConfigError, FileError, HwzoError, StoppedError
 from hwzo.methods.registry import method_named
+from hwzo.registry import DeviceURL, backends, load
 from hwzo.train.config import TrainConfig, read_toml
 from hwzo.train.result import Result
 from hwzo.train.start import start
@@ -34,8 +37,11 @@ Names = Annotated[list[str], Field(min_length=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]], Field(min_length=1)]
 Say = Callable[[str], None]
 
+STOPPED = "stopped; the same command goes on with what is left"
 FIXED = ("method", "device", "seed", "task", "budget", "batch", "layers", "activation", "validate_every", "target")
 """Keys that a comparison sets itself, for all alike, so that no method has them to itself."""
+OWN = tuple(sorted(set(TrainConfig.model_fields) - set(FIXED)))
+"""Keys that single methods may have in ``settings``."""
 
 
 class Comparison(BaseModel):
@@ -49,7 +55,8 @@ class Comparison(BaseModel):
         budget: of each run, the same for all.
         batch, layers, activation: as in `TrainConfig`; what isn't set is each method's own.
         validate_every: evaluations between two looks at the validation split.
-        processes: at most so many runs at a time, 1 for hardware; None: one for each core that this process may use.
+        processes: at most so many runs at a time; None: one for each core that this process may use. Where a device is
+            one that only one run can hold, such as a board, it is one.
         tuning: how each method's settings are chosen on each device; None: they are the method's own.
         settings: of single methods, by name: keys of `TrainConfig`, such as ``{"spsa": {"probes": 4}}``; these are not
             tuned.
@@ -114,6 +121,12 @@ class Comparison(BaseModel):
             for key in keys:
                 if key in FIXED:
                     raise ConfigError(f"settings.{name}.{key}: {key} is the same for all; set it above", key=key)
+                if key not in OWN:
+                    near = difflib.get_close_matches(key, OWN, n=1)
+                    hint = f"did you mean {near[0]!r}? " if near else ""
+                    raise ConfigError(
+                        f"settings.{name}.{key}: no such setting; {hint}a method's own are {', '.join(OWN)}", key=key
+                    )
         for cell in self.cells():
             method_named(cell.method)
             TrainConfig.build(self.keys_of(cell, self.seeds[0]))
@@ -176,15 +189,21 @@ def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) 
 
     Returns:
         An outcome for each of ``comparison.cells()``, in that order. A method that a device can't serve is left out,
-        with what the error said; any other error ends the comparison, whose finished runs stay.
+        with what the error said; any other error ends the comparison, whose finished runs stay. Every cell's first
+        seed comes before anyone's second, so that an error shows early and what is there can be compared.
 
     Raises:
         ConfigError: the folder holds another comparison, or something else.
+        CapabilityError: nothing is left, as no device can serve any of the methods.
         HwzoError: a run failed; the message says which.
     """
     _claim(comparison, folder)
     outcomes = {cell: Outcome(cell) for cell in comparison.cells()}
-    with _pool(comparison.processes or cores()) as pool:
+    processes = comparison.processes or cores()
+    if processes > 1 and (alone := [url for url in comparison.devices if _held(url)]):
+        say(f"one run at a time: only one can hold {', '.join(alone)}")
+        processes = 1
+    with _pool(processes) as pool:
         if comparison.tuning is not None:
             waiting = {
                 pool.submit(
@@ -206,14 +225,17 @@ def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) 
                 comparison.keys_of(cell, seed) | outcome.settings,
                 folder / "runs" / f"{cell.folder}-seed{seed}",
             ): (cell, seed)
+            for seed in comparison.seeds
             for cell, outcome in outcomes.items()
             if outcome.left_out is None
-            for seed in comparison.seeds
         }
         for result, (cell, seed) in _ended(runs, outcomes, lambda place: place[0]):
             outcomes[cell].results[seed] = result
             left = sum(not run.done() for run in runs)
             say(f"{cell.method} on {cell.device}, seed {seed}: {_told(result)}; {left} runs to go")
+    if all(outcome.left_out is not None for outcome in outcomes.values()):
+        reasons = dict.fromkeys(outcome.left_out for outcome in outcomes.values())
+        raise CapabilityError("no method is left to compare:\n" + "\n".join(f"- {reason}" for reason in reasons))
     for outcome in outcomes.values():
         outcome.results = dict(sorted(outcome.results.items()))
     return list(outcomes.values())
@@ -252,6 +274,13 @@ def _claim(comparison: Comparison, folder: Path) -> None:
             )
 
 
+def _held(url: str) -> bool:
+    """Whether only one run can hold the device at a time."""
+    parsed = DeviceURL.parse(url)
+    point = backends().get(parsed.scheme)
+    return point is not None and load(point).lock_name(parsed) is not None
+
+
 class InterruptedRunError(HwzoError):
     """A run was stopped by a signal; unlike `StoppedError` it can be told from one process to another."""
 
@@ -265,6 +294,8 @@ def _run(keys: Mapping[str, Any], folder: Path) -> Result:
     except CapabilityError:  # names the device itself, and is told with the method that it leaves out
         raise
     except HwzoError as error:
+        if isinstance(error, ConfigError) and error.key == "method":  # likewise
+            raise
         error.args = (f"{keys['method']} on {keys['device']}, seed {keys['seed']}: {error}",)
         raise
 
@@ -295,8 +326,7 @@ def _ended(
                 raise
             outcomes[cell_of(place)].left_out = str(error)
         except InterruptedRunError:
-            text = "stopped; the same command goes on with what is left"
-            raise StoppedError(text, signal.SIGINT) from None
+            raise StoppedError(STOPPED, signal.SIGINT) from None
 
 
 @contextmanager
@@ -305,15 +335,28 @@ def _pool(processes: int) -> Generator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_idle)
     try:
         yield pool
-    except BaseException:
+    except BaseException as error:
         pool.shutdown(wait=True, cancel_futures=True)
+        if isinstance(error, KeyboardInterrupt):
+            raise StoppedError(STOPPED, signal.SIGINT) from None
         raise
     pool.shutdown()
 
 
 def _idle() -> None:
-    """Ctrl-C in a terminal goes to all processes of a command; a run ends its step then, and who has none waits."""
+    """Ctrl-C in a terminal goes to all processes of a command; a run ends its step then, and who has none waits.
+
+    When the command itself is killed, its runs are over, too: nobody is left to hand out the next one, and the same
+    command shall find their folders free.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if (parent := parent_process()) is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
 
 
 def _explained(error: ValidationError, values: Mapping[str, object], kind: type[BaseModel]) -> ConfigError:

@@ -1,18 +1,26 @@
 """Comparisons: ordinary runs side by side, resumed, summed up by statistics that somebody else would find, too."""
 
 import math
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
 import hwzo
-from hwzo.errors import ConfigError, FileError
+from hwzo.errors import CapabilityError, ConfigError, FileError
+from hwzo.registry import backends, load
 from hwzo.report.comparison import averaged, comparison_page
 from hwzo.train import tuning
 from hwzo.train.compare import Cell, Comparison, Outcome, compare
 from hwzo.train.standing import standings
 from hwzo.train.tuning import Tuning, tuned
+
+comparing = sys.modules["hwzo.train.compare"]
 
 SMALL = {
     "task": "xor",
@@ -66,6 +74,72 @@ def test_it_goes_on_without_doing_anything_twice(small):
     again = compare(comparison, folder)
     assert again[0].results == outcomes[0].results
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("journal.sqlite")} == before
+
+
+def test_everybodys_first_seed_comes_before_anybodys_second(tmp_path):
+    given = SMALL | {"methods": ["mgd", "intrinsic"], "validate_every": 120}
+    heard = []
+    compare(Comparison.build(given), tmp_path / "c", heard.append)
+    assert [text.split(", seed ")[1][:2] for text in heard] == ["11", "11", "12", "12"]
+
+
+def test_where_nothing_is_left_it_says_why(tmp_path):
+    """An error of its own, with every method's reason, not an empty table."""
+    given = SMALL | {"methods": ["noisezo", "cma-es"], "devices": ["crossbar:ideal?readback=loss"], "task": "digits"}
+    with pytest.raises(CapabilityError, match="no method is left") as caught:
+        compare(Comparison.build(given), tmp_path / "c")
+    assert "'retained'" in str(caught.value)
+    assert "use method 'sep-cma'" in str(caught.value)
+
+
+def test_what_one_run_alone_can_hold_is_compared_run_by_run(tmp_path, monkeypatch):
+    """Two runs at a time would find the device held by the other one."""
+    url, pools, heard = "crossbar:ideal?sigma=0.05", [], []
+    point = next(point for name, point in backends().items() if name == "crossbar")
+    monkeypatch.setattr(type(load(point)), "lock_name", lambda self, url: "one port")
+    made = comparing._pool
+    monkeypatch.setattr(comparing, "_pool", lambda processes: pools.append(processes) or made(processes))
+    given = SMALL | {"methods": ["spsa"], "seeds": [11], "processes": 2, "devices": [url]}
+    assert compare(Comparison.build(given), tmp_path / "c", heard.append)[0].results
+    assert pools == [1]
+    assert heard[0] == f"one run at a time: only one can hold {url}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_a_killed_command_leaves_no_runs_behind(tmp_path):
+    """Killed in the middle, its two processes end by themselves, and the same command goes on to the same numbers."""
+    given = SMALL | {"methods": ["spsa"], "budget": "800 evaluations", "processes": 2}
+    code = (
+        "import sys; from pathlib import Path; from hwzo.train.compare import Comparison, compare\n"
+        f"if __name__ == '__main__': compare(Comparison.build({given!r}), Path(sys.argv[1]))"
+    )
+    script = tmp_path / "command.py"
+    script.write_text(code)
+    command = subprocess.Popen([sys.executable, script, tmp_path / "killed"])
+    until(lambda: list((tmp_path / "killed" / "runs").glob("*/journal.sqlite")))
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    command.kill()
+    command.wait()
+    assert children
+    until(lambda: not any(alive(child) for child in children))
+    again = compare(Comparison.build(given), tmp_path / "killed")[0]
+    whole = compare(Comparison.build(given), tmp_path / "whole")[0]
+    assert {seed: result.parameters_crc32 for seed, result in again.results.items()} == {
+        seed: result.parameters_crc32 for seed, result in whole.results.items()
+    }
+
+
+def alive(process):
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_another_comparison_has_to_go_elsewhere(small, tmp_path):
