@@ -32,10 +32,10 @@ def ask(worker, parameters=PARAMETERS, inputs=INPUTS, timeout_s=30.0):
     return worker.ask(words, arrays, timeout_s=timeout_s)[1]["counts"]
 
 
-def ask_for_ever(worker):
+def ask_for_ever(worker, timeout_s=30.0):
     """The rest of Lava may still answer for a moment."""
     while True:
-        ask(worker)
+        ask(worker, timeout_s=timeout_s)
 
 
 def children(pid):
@@ -172,7 +172,7 @@ def test_a_stopped_process_is_given_up_after_the_timeout(worker, which):
         time.sleep(0.001)
     begun = time.monotonic()
     with pytest.raises(DeviceTimeoutError, match=r"within 0\.5 s"):
-        ask(worker, timeout_s=0.5)
+        ask_for_ever(worker, timeout_s=0.5)
     assert 0.4 < time.monotonic() - begun < 4.0
     assert gone(worker.pid)
 

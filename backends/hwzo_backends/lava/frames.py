@@ -13,6 +13,7 @@ Both sides read this file, each with its own Python and NumPy; it needs nothing 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -32,9 +33,7 @@ LARGEST = 1 << 34
 def pack(words: Mapping[str, Any], arrays: Arrays | None = None) -> bytearray:
     """A message as bytes, its length in front."""
     given: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
-    listed: list[tuple[str, str, tuple[int, ...]]] = [
-        (name, np.dtype(array.dtype).str, array.shape) for name, array in given.items()
-    ]
+    listed: list[tuple[str, str, tuple[int, ...]]] = [(name, a.dtype.str, a.shape) for name, a in given.items()]
     told = json.dumps({**words, _ARRAYS: listed}).encode()
     places: list[tuple[int, NDArray[Any]]] = []
     end = HEAD.size + _WORDS.size + len(told)
@@ -48,7 +47,7 @@ def pack(words: Mapping[str, Any], arrays: Arrays | None = None) -> bytearray:
     message[HEAD.size + _WORDS.size : HEAD.size + _WORDS.size + len(told)] = told
     for start, array in places:
         if array.nbytes:
-            message[start : start + array.nbytes] = array.tobytes()
+            message[start : start + array.nbytes] = array.reshape(-1).view(np.uint8).data
     return message
 
 
@@ -70,7 +69,7 @@ def unpack(message: bytes | bytearray | memoryview) -> tuple[dict[str, Any], dic
             dtype = np.dtype(kind)
             if dtype.hasobject:
                 raise ValueError(f"array {name!r} is of {kind}, which isn't numbers")
-            count = int(np.prod(shape, dtype=np.int64))
+            count = math.prod(shape)
             start = -(-end // 8) * 8
             arrays[name] = np.frombuffer(message, dtype, count, start).reshape(shape)
             end = start + count * dtype.itemsize

@@ -6,6 +6,7 @@ closed, hence whenever this process ends, however it ends; see `hwzo_backends.la
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -31,13 +32,17 @@ VARIABLE = "HWZO_LAVA_PYTHON"
 """Names an interpreter that has lava-nc, to be used instead of the environment made here."""
 START_S = 60.0
 """A worker that takes longer to start (2 s, as a rule) is given up."""
+LOOK_S = 0.05
+"""Whether its first process runs is looked at so often at most."""
 CLOSE_S = 5.0
 """It gets so long to end by itself."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 QUICK = dict.fromkeys(_THREADS, "1") | {"MALLOC_MMAP_THRESHOLD_": str(1 << 27), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}
 """Environment of a worker. A pool of threads that spins beside a busy neighbour is slower than none; and glibc would
 give a call's arrays back to the system and fault their pages in with the next, a fifth of the time."""
+_FULL = f"{vitals.MEMORY} is full"
 _PIPE = 1 << 20
+_FIRST = 1 << 16
 _F_SETPIPE_SZ = 1031
 
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -74,6 +79,7 @@ class Worker:
     def __init__(self, python: Path, setup: Mapping[str, Any], name: str, timeout_s: float = START_S) -> None:
         self._name = name
         vitals.sweep_strays()
+        self._look_next = 0.0
         self._held = _Held(python, name)
         self._finalizer = weakref.finalize(self, _Held.release, self._held)
         try:
@@ -82,11 +88,13 @@ class Worker:
             self.close()
             if error.kind in ("ModuleNotFoundError", "ImportError"):
                 raise DeviceError(f"{name}: Lava doesn't work under {python}: {error.told}; {mended_by()}") from None
+            if os.strerror(errno.ENOSPC) in error.told:
+                raise DeviceError(f"{name}: Lava's worker can't be started: {_no_room()}") from None
             raise
         except DeviceTimeoutError:
             raise DeviceTimeoutError(f"{name}: Lava's worker didn't start within {timeout_s:g} s") from None
         except DeviceError as error:
-            raise DeviceError(f"{error}; {mended_by()}") from None
+            raise DeviceError(str(error) if _FULL in str(error) else f"{error}; {mended_by()}") from None
 
     @property
     def pid(self) -> int:
@@ -115,10 +123,12 @@ class Worker:
             self._send(pack(words, arrays), deadline)
             answer = self._receive(deadline)
             # The model may answer for itself: whether its keeper runs, nobody else would tell.
-            while "error" not in answer[0] and (state := self._held.state()) != "runs":
-                if state == "gone":
-                    raise EOFError
-                _pause(deadline)
+            if "error" not in answer[0] and time.monotonic() >= self._look_next:
+                while (state := self._held.state()) != "runs":
+                    if state == "gone":
+                        raise EOFError
+                    _pause(deadline)
+                self._look_next = time.monotonic() + LOOK_S
         except _Late:
             self.close()
             raise DeviceTimeoutError(
@@ -144,23 +154,31 @@ class Worker:
             try:
                 left = left[os.write(descriptor, left) :]
             except BlockingIOError:
-                _wait(deadline, writable=descriptor)
+                self._held.await_room(deadline)
 
     def _receive(self, deadline: float) -> Answer:
-        head = self._filled(bytearray(HEAD.size), 0, deadline)
-        (length,) = HEAD.unpack(head)
+        self._held.await_answer(deadline)
+        begun = os.readv(self._held.incoming, [self._held.first])
+        if not begun:
+            raise EOFError
+        message = self._filled(self._held.first[:begun], HEAD.size, deadline)
+        (length,) = HEAD.unpack_from(message)
         if length > LARGEST:
             raise EOFError
-        return unpack(self._filled(head + bytearray(length), HEAD.size, deadline))
+        return unpack(self._filled(message, HEAD.size + length, deadline))
 
-    def _filled(self, message: bytearray, start: int, deadline: float) -> bytearray:
+    def _filled(self, message: bytearray, size: int, deadline: float) -> bytearray:
+        """The message, read on until it has a size."""
+        start = len(message)
+        if start >= size:
+            return message
+        message.extend(bytes(size - start))
         into = memoryview(message)[start:]
-        descriptor = self._held.incoming
         while into:
             try:
-                count = os.readv(descriptor, [into])
+                count = os.readv(self._held.incoming, [into])
             except BlockingIOError:
-                _wait(deadline, readable=descriptor)
+                self._held.await_answer(deadline)
                 continue
             if not count:
                 raise EOFError
@@ -186,6 +204,15 @@ def mended_by() -> str:
     return f"this installs it anew if it is damaged: {COMMAND}"
 
 
+def _no_room() -> str:
+    """What a worker dies of that gets less shared memory than it was promised."""
+    with suppress(OSError):
+        left = os.statvfs(vitals.MEMORY)
+        free = f", {left.f_bavail * left.f_frsize >> 20} of {left.f_blocks * left.f_frsize >> 20} MB are free"
+        return f"{_FULL}{free}; Lava's processes talk through it: make room there, or in a container more (--shm-size)"
+    return _FULL
+
+
 class _Late(Exception):  # noqa: N818  (it never leaves this file)
     pass
 
@@ -196,12 +223,7 @@ def _pause(deadline: float) -> None:
     time.sleep(0.02)
 
 
-def _wait(deadline: float, *, readable: int | None = None, writable: int | None = None) -> None:
-    poll = select.poll()
-    if readable is not None:
-        poll.register(readable, select.POLLIN)
-    if writable is not None:
-        poll.register(writable, select.POLLOUT)
+def _wait(poll: select.poll, deadline: float) -> None:
     left = deadline - time.monotonic()
     if left <= 0 or not poll.poll(min(left, 1e6) * 1000):
         raise _Late
@@ -253,6 +275,19 @@ class _Held:
         with suppress(OSError):  # Linux has it
             self._stat = os.open(f"/proc/{self.process.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
 
+        self.first = bytearray(_FIRST)  # what is read of an answer at first: as a rule all of it
+        self._answers, self._room = select.poll(), select.poll()
+        self._answers.register(self.incoming, select.POLLIN)
+        self._room.register(self.outgoing, select.POLLOUT)
+
+    def await_answer(self, deadline: float) -> None:
+        """Wait until there is something to be read, or the worker has let go."""
+        _wait(self._answers, deadline)
+
+    def await_room(self, deadline: float) -> None:
+        """Wait until something can be written."""
+        _wait(self._room, deadline)
+
     def state(self) -> Literal["runs", "stopped", "gone"]:
         """Of the worker's first process, as the system has it; it runs, where the system doesn't say."""
         if self._stat is None:
@@ -286,6 +321,8 @@ class _Held:
             if lines:
                 return lines[-1].strip()
         if self._status is not None and self._status < 0:
+            if -self._status == signal.SIGBUS:
+                return f"killed by SIGBUS: {_no_room()}"
             return f"killed by {signal.Signals(-self._status).name}"
         return "no reason given" if self._status is None else f"exit code {self._status}"
 

@@ -6,6 +6,9 @@ import os
 
 from hwzo_backends.lava.frames import HEAD
 
+_FIRST = bytearray(1 << 16)
+"""What is read of a message at first; as a rule all of it."""
+
 
 def read(descriptor: int) -> bytearray:
     """The next message, its length in front; waits for it.
@@ -13,13 +16,12 @@ def read(descriptor: int) -> bytearray:
     Raises:
         EOFError: hwzo has let go.
     """
-    head = bytearray(HEAD.size)
-    _fill(descriptor, memoryview(head))
-    (length,) = HEAD.unpack(head)
-    message = bytearray(HEAD.size + length)
-    message[: HEAD.size] = head
-    _fill(descriptor, memoryview(message)[HEAD.size :])
-    return message
+    begun = os.readv(descriptor, [_FIRST])
+    if not begun:
+        raise EOFError
+    message = _filled(descriptor, _FIRST[:begun], HEAD.size)
+    (length,) = HEAD.unpack_from(message)
+    return _filled(descriptor, message, HEAD.size + length)
 
 
 def write(descriptor: int, message: bytes | bytearray) -> None:
@@ -36,9 +38,16 @@ def write(descriptor: int, message: bytes | bytearray) -> None:
         raise EOFError from None
 
 
-def _fill(descriptor: int, into: memoryview) -> None:
+def _filled(descriptor: int, message: bytearray, size: int) -> bytearray:
+    """The message, read on until it has a size."""
+    start = len(message)
+    if start >= size:
+        return message
+    message.extend(bytes(size - start))
+    into = memoryview(message)[start:]
     while into:
         count = os.readv(descriptor, [into])
         if not count:
             raise EOFError
         into = into[count:]
+    return message

@@ -110,6 +110,8 @@ def watch(pipe: int, told: Callable[[], list[str]]) -> None:
                         print(line, file=sys.stderr)
                     code = child.exitcode
                     how = f"was killed by signal {-code}" if code is not None and code < 0 else "ended"
+                    if code == -signal.SIGBUS:
+                        how += f", as when {MEMORY} is full"
                     print(f"process {pid} of Lava's {how}", file=sys.stderr, flush=True)
                     end(LOST)
 
