@@ -108,7 +108,7 @@ class Bundle:
 
 
 def write_bundle(
-    path: Path,
+    path: str | Path,
     weights: Weights,
     probes: ProbeSet,
     *,
@@ -124,11 +124,12 @@ def write_bundle(
         probes: what its outputs are and should be, for a few samples.
         mapping: arrays of the mapping that the weights are put into a device by.
         profile: the device's profile.h5, or its bytes.
-        device: which one it was made on.
+        device: which one it was made on; None: the one that the weights are of.
 
     Raises:
         FileError: not writable, or the profile can't be read.
     """
+    path = Path(path)
     parts = {WEIGHTS: _weights_bytes(weights), PROBES: _probe_bytes(probes)}
     if mapping:
         parts[MAPPING] = canonical(save_tensors({name: np.ascontiguousarray(mapping[name]) for name in mapping}))
@@ -142,7 +143,7 @@ def write_bundle(
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "hwzo": version("hwzo"),
-        "device": None if device is None else asdict(device),
+        "device": asdict(device) if device is not None else {"url": weights.device, "emulated": weights.emulated},
         "task": weights.task,
         "layers": weights.layers,
         "activation": weights.activation,
@@ -159,13 +160,14 @@ def write_bundle(
     return path
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: str | Path) -> Bundle:
     """Read a bundle, after checking every part against its sha256.
 
     Raises:
         FileError: missing, no bundle, of another format version, or altered; names the part. Also if the network here
             computes other outputs than the bundle has, as another version of hwzo could.
     """
+    path = Path(path)
     parts = _parts(path)
     manifest = _manifest(path, parts.pop(MANIFEST))
     listed = cast("dict[str, Any]", manifest["parts"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_a_bundle_gives_back_what_was_put_in(tmp_path: Path):
 def test_a_bundle_of_the_least(tmp_path: Path):
     bundle = read_bundle(written(tmp_path / "x.zip", whole=False))
     assert isinstance(bundle, Bundle)
-    assert (dict(bundle.mapping), bundle.profile, bundle.device) == ({}, None, "")
+    assert (dict(bundle.mapping), bundle.profile, bundle.device) == ({}, None, "crossbar:pcm")
     assert bundle.probes.measured is None
     assert bundle.probes.spread is None
 
@@ -191,6 +192,16 @@ def test_what_cannot_be_written_or_has_no_outputs(tmp_path: Path):
     black_box = Weights(weights.theta, weights.parameters, "", "", "", None, "mine:1", emulated=False)
     with pytest.raises(ConfigError, match="no network"):
         ProbeSet.of(black_box, np.zeros((2, 6)))
+
+
+def test_the_page_on_weights_does_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "weights.md", "exec"), {"__name__": "page"})
+    assert {path.suffix for path in tmp_path.iterdir()} == {".safetensors", ".onnx", ".nir", ".zip"}
+    for path in tmp_path.iterdir():
+        load_source(path)
 
 
 _SCRATCH, _WHOLE = "", b""
