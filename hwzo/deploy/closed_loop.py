@@ -125,6 +125,7 @@ def program_and_verify(
     first: Array | None = None,
     writes: NDArray[np.int64] | None = None,
     stuck: NDArray[np.bool_] | None = None,
+    suspect: NDArray[np.bool_] | None = None,
     most_rounds: int | None = None,
     steps: Steps | None = None,
     watch: Callable[[int, int], None] | None = None,
@@ -142,6 +143,8 @@ def program_and_verify(
         first: (n,) what they are asked for first; None: their targets, and where that is what they hold, nothing.
         writes: (n,) how often they were written before; None: never.
         stuck: (n,) True where a cell is known not to reach its target: it is left alone once it was asked.
+        suspect: (n,) True where a part of a cell is known to be stuck, whether it matters or not: what can't be brought
+            within the tolerance then is stuck, too.
         most_rounds: of correcting; 0: what is asked for first is written, and read; None: as many as may help.
         steps: where steps are kept, so that a deployment that is cut off goes on.
         watch: is told the round, and how many cells are beyond the tolerance.
@@ -159,7 +162,7 @@ def program_and_verify(
     if isinstance(most_writes, bool) or most_writes < 1:
         raise ConfigError(f"most_writes = {most_writes!r} must be a whole number, at least 1", key="most_writes")
     spec = device.parameters
-    loop = _Loop(device, spec.check(targets), tolerance, most_writes, steps or Steps(device), stuck)
+    loop = _Loop(device, spec.check(targets), tolerance, most_writes, steps or Steps(device), stuck, suspect)
     rounds = most_writes + MORE_ROUNDS if most_rounds is None else most_rounds
     return loop.run(held, spec.check(targets if first is None else first), writes, rounds, watch)
 
@@ -175,6 +178,7 @@ class _Loop:
         most_writes: int,
         steps: Steps,
         stuck: Bools | None,
+        suspect: Bools | None,
     ) -> None:
         self._device, self._targets, self._tolerance = device, targets, tolerance
         self._most, self._steps = most_writes, steps
@@ -195,6 +199,7 @@ class _Loop:
         self._streak: Array = np.zeros(n)  # misses in a row, with the sign of the error
         self._alike = 0.0  # share of the errors' variance that the noise doesn't explain
         self._stuck: Bools = np.zeros(n, dtype=np.bool_) if stuck is None else np.array(stuck)
+        self._suspect: Bools = np.zeros(n, dtype=np.bool_) if suspect is None else suspect
         self._short: Bools = np.zeros(n, dtype=np.bool_)  # its own range ends before the target
         self._unsure: Bools = np.zeros(n, dtype=np.bool_)  # whether the last write happened isn't known
         self._cost = Cost()
@@ -296,7 +301,7 @@ class _Loop:
         at_end = self._at_end >= AT_THE_END
         state = np.full(len(beyond), State.OVER_BUDGET, dtype=np.uint8)
         state[at_end | self._short] = State.UNREACHABLE
-        state[self._stuck | (at_end & (away | misses))] = State.STUCK
+        state[self._stuck | self._suspect | (at_end & (away | misses))] = State.STUCK
         state[~beyond] = State.OK
         state[~beyond & (away | self._partner)] = State.COMPENSATED
         return Written(self._asked, self._reached, self._error, self._writes, state, self._cost)

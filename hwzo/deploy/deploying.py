@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import zlib
@@ -21,9 +22,10 @@ from hwzo.data.task import SplitName, Task
 from hwzo.deploy import probe_set
 from hwzo.deploy.closed_loop import BEYOND_CHANCE, MOST_WRITES, Progress, State, Watch, Written, program_and_verify
 from hwzo.deploy.deployment import Deployment, Result
-from hwzo.deploy.journal import Journal, Outcome
+from hwzo.deploy.journal import Counted, Journal, Outcome
 from hwzo.deploy.mapped import MappedDevice
 from hwzo.deploy.mapping import Bought, Mapping, choose_mapping
+from hwzo.deploy.orders import choose_orders, importance, unreached
 from hwzo.deploy.sources import load_source
 from hwzo.deploy.stuck import StuckCells
 from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look, look_writes, residual_of, subset
@@ -33,7 +35,7 @@ from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.network import Network, accuracy
 from hwzo.noise.profile import DeviceRecord, Profile
 from hwzo.noise.setup import on_grid, ranges
-from hwzo.parameters import Array, parameters_crc32
+from hwzo.parameters import Array, ParameterSpec, parameters_crc32
 from hwzo.probes import Cost, Probes
 from hwzo.registry import connect
 from hwzo.train.budget import Budget
@@ -50,6 +52,8 @@ WORSE = 2.0
 SUSPICIOUS = 0.25
 """Of half the range: a cell that a first write misses by more may be stuck."""
 END_WRITES = 2
+MAPPING_WRITES = 2
+"""That choosing a mapping may take of a cell."""
 
 
 @dataclass(frozen=True)
@@ -228,19 +232,17 @@ def open_for(
         raise
 
 
-def fitted(weights: Weights, mapping: Mapping, *, clip: bool, say: Say) -> tuple[Array, int]:
-    """The weights (n,) within what the mapped device can hold, and how many had to be moved.
+def fitted(weights: Weights, bounds: ParameterSpec, *, clip: bool) -> tuple[Array, int]:
+    """The weights (n,) within what the device can hold, and how many had to be moved.
 
     Raises:
         ConfigError: some lie outside, and ``clip`` is false.
     """
-    bounds = mapping.bounds
     theta = weights.theta
     if not np.isfinite(theta).all():
         raise ConfigError("the weights hold a number that is not finite; nothing was written", key="source")
     inside = bounds.clip(theta)
-    slack = 1e-9 * np.maximum(np.abs(theta), 1e-300)
-    out = np.abs(inside - theta) > slack
+    out = np.abs(inside - theta) > 1e-9 * np.abs(theta)
     count = int(np.count_nonzero(out))
     if count and not clip:
         worst = int(np.argmax(np.abs(inside - theta)))
@@ -250,9 +252,19 @@ def fitted(weights: Weights, mapping: Mapping, *, clip: bool, say: Say) -> tuple
             "nothing was written; --clip moves them to the nearest it can, or widen its window (window=... in its URL)",
             key="clip",
         )
-    if count:
-        say(f"{count} of {len(theta)} weights lay outside the device's window and were clipped")
     return inside, count
+
+
+def unclipped(mapping: Mapping, theta: Array) -> Array:
+    """The mapping's gains (n_columns,), raised layer by layer until all weights ``theta`` (n,) fit."""
+    if mapping.network is None:
+        return mapping.gains
+    lower, upper = mapping.parameters.lower, mapping.parameters.upper
+    cells = mapping.cells(theta)
+    over = np.maximum(cells / np.where(cells > 0.0, upper, -np.inf), cells / np.where(cells < 0.0, lower, np.inf))
+    layers = mapping.by_layer(mapping.gains)
+    factors = [max(1.0, float(block.max())) for block in mapping.network.blocks(over)]
+    return np.concatenate([gains * factor for gains, factor in zip(layers, factors, strict=True)])
 
 
 @dataclass
@@ -284,8 +296,11 @@ class _Deploying:
         self._began = time.monotonic()
         self._n = self._guard.parameters.size
         self._writes: NDArray[np.int64] = np.zeros(self._n, dtype=np.int64)
+        self._suspect: NDArray[np.bool_] | None = None  # cells a part of which is known to be stuck
         if profile is not None:
             profile.check_device(self._guard)
+            known = StuckCells.of(profile, self._guard.parameters)
+            self._suspect = None if known is None else known.stuck
         if settings.touch_up is not None:
             if self._task is None:
                 raise ConfigError(
@@ -303,14 +318,17 @@ class _Deploying:
 
     def run(self) -> Deployment:
         settings = self._settings
-        mapping, bought = self._choose(None)
-        theta, clipped = fitted(self._weights, mapping, clip=settings.clip, say=self._say)
+        if not self._has_gains:
+            fitted(self._weights, self._guard.parameters, clip=settings.clip)
         journal = Journal(self._output.with_name(self._output.name + ".part"), self._about(), self._guard)
         self._journal = journal
         try:
             if journal.resumed:
                 self._say(f"going on with {journal.folder}" + (f", after {journal.last}" if journal.last else ""))
-            self._ledger.bought += bought
+            mapping = self._mapping()
+            theta, clipped = fitted(self._weights, mapping.bounds, clip=settings.clip)
+            if clipped:
+                self._say(f"{clipped} of {self._n} weights lay outside what the device can hold, and were clipped")
             tolerance = self._tolerance(mapping.cells(theta))
             mapped = MappedDevice(self._guard, mapping)  # sets the gains
             plain = self._first_write(mapping.cells(theta), tolerance)
@@ -413,17 +431,44 @@ class _Deploying:
         self._cost += outcome.cost
         return outcome
 
-    def _choose(self, stuck: StuckCells | None) -> tuple[Mapping, list[Bought]]:
-        settings = self._settings
-        return choose_mapping(
-            self._weights.theta,
-            self._guard,
-            self._profile,
-            gains=settings.gains,
-            orders=settings.orders and (stuck is not None or self._profile is not None),  # nobody else knows of any
-            stuck=stuck,
-            say=self._say,
-        )
+    @property
+    def _has_gains(self) -> bool:
+        return self._settings.gains and self._guard.capabilities.output_gains
+
+    def _mapping(self) -> Mapping:
+        """The mapping, as far as it is known before anything was seen of the cells."""
+        settings, guard = self._settings, self._guard
+        cut = self._journal.cuts > 0
+        counted = Counted(guard)
+        inputs = None if self._task is None else self._task.batch("train").inputs
+        self._shown("choosing a mapping", 0.0, None)
+
+        def act() -> dict[str, Any]:
+            mapping, bought = choose_mapping(
+                self._weights.theta,
+                counted,
+                self._profile,
+                gains=settings.gains,
+                orders=settings.orders and self._profile is not None,  # nobody else knows of stuck cells
+                inputs=inputs,
+                measure=not cut,
+                say=self._say,
+            )
+            if not settings.clip:
+                mapping = mapping.with_gains(unclipped(mapping, self._weights.theta))
+            # Where it was cut off before, which cells were looked at then isn't known.
+            writes = np.full(self._n, MAPPING_WRITES, dtype=np.int64) if cut else counted.writes
+            text = json.dumps([asdict(part) for part in bought])
+            return {
+                **mapping.arrays(),
+                "_writes": writes,
+                "_bought": np.frombuffer(text.encode(), dtype=np.uint8),
+            }
+
+        seen = dict(self._count(self._journal.take("mapping", act)).arrays)
+        self._writes += seen.pop("_writes")
+        self._ledger.bought = [Bought(**part) for part in json.loads(seen.pop("_bought").tobytes())]
+        return Mapping.from_arrays(guard, seen)
 
     def _tolerance(self, targets: Array) -> Tolerance:
         settings, profile, can = self._settings, self._profile, self._guard.capabilities
@@ -432,7 +477,7 @@ class _Deploying:
         if read is None or residual is None:
             cuts = self._journal.cuts
             taken = look_writes(self._guard) * (cuts + 1)
-            where = subset(self._n, settings.seed) & (taken + look_writes(self._guard) <= settings.most_writes)
+            where = subset(self._n, settings.seed) & (self._writes + taken < settings.most_writes)
             if not where.any():
                 raise ConfigError(
                     f"most_writes = {settings.most_writes} leaves no writes to see what a write leaves"
@@ -489,6 +534,7 @@ class _Deploying:
             first=first,
             writes=self._writes,
             stuck=stuck,
+            suspect=self._suspect,
             most_rounds=most_rounds,
             steps=self._journal,
             watch=lambda number, beyond: self._shown(phase, min(0.9, 0.1 + 0.08 * number), beyond),
@@ -512,10 +558,11 @@ class _Deploying:
             BEYOND_CHANCE * tolerance.noise, SUSPICIOUS * 0.5 * (high - low)
         )
         known = self._profile is not None and StuckCells.of(self._profile, spec) is not None
-        if known or not (far.any() and settings.orders and guard.capabilities.network is not None):
+        network = guard.capabilities.network
+        if known or network is None or not (far.any() and settings.orders):
             return mapping, None
         taken = END_WRITES * (self._journal.cuts + 1)
-        where: NDArray[np.bool_] = np.asarray(self._writes + taken + look_writes(guard) <= settings.most_writes)
+        where: NDArray[np.bool_] = np.asarray(self._writes + taken < settings.most_writes)
         ends = np.stack([on_grid(spec, low), on_grid(spec, high)])
 
         def act() -> dict[str, Any]:
@@ -539,10 +586,20 @@ class _Deploying:
                 f"{int(np.count_nonzero(far))} cells missed by far, and {count} of {self._n} can't reach all of their "
                 "range: stuck cells; hidden units are put in an order that keeps clear of them, as far as may be"
             )
-            new, bought = self._choose(stuck)
-            if not _moved(new, theta):  # as weights that were clipped may be, for which other gains were chosen
-                mapping, self._ledger.bought = new, bought
-                MappedDevice(guard, mapping)  # sets the gains
+            inputs = None if self._task is None else self._task.batch("train").inputs
+            weight = importance(network, theta, inputs)
+            before = unreached(mapping, theta, stuck, weight)
+            mapping = replace(mapping, orders=choose_orders(mapping, theta, stuck, inputs))
+            self._ledger.bought.append(
+                Bought(
+                    "orders",
+                    "expected rms error of the outputs from what pairs with stuck cells can't reach",
+                    math.sqrt(before),
+                    math.sqrt(unreached(mapping, theta, stuck, weight)),
+                )
+            )
+            MappedDevice(guard, mapping)  # sets the gains, in the new order
+        self._suspect = stuck.stuck
         beyond_reach = stuck.misses(mapping.cells(theta)) > tolerance.value + 0.1 * (high - low)
         return mapping, beyond_reach & stuck.stuck
 
@@ -675,11 +732,6 @@ class _Deploying:
     def _shown(self, phase: str, share: float, beyond: int | None) -> None:
         if self._watch is not None:
             self._watch(Progress(phase, share, beyond, self._cost))
-
-
-def _moved(mapping: Mapping, theta: Array) -> bool:
-    """Whether a mapping can't hold weights (n,) as they are."""
-    return bool((np.abs(mapping.bounds.clip(theta) - theta) > 1e-9 * np.abs(theta)).any())
 
 
 def _held(mapped: MappedDevice) -> Array:

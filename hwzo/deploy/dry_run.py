@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hwzo.data.task import Task
 from hwzo.deploy.closed_loop import MOST_WRITES
-from hwzo.deploy.deploying import Say, Settings, fitted, open_for
+from hwzo.deploy.deploying import Say, Settings, fitted, open_for, unclipped
 from hwzo.deploy.mapping import choose_mapping
 from hwzo.deploy.stuck import StuckCells
 from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look, look_writes, residual_of, subset
@@ -91,8 +91,12 @@ def plan(
         if known is not None:
             known.check_device(guard)
         keep_clear = orders and known is not None  # of stuck cells, which nobody knows of otherwise
-        mapping, _ = choose_mapping(stand.weights.theta, guard, known, gains=gains, orders=keep_clear, say=say)
-        theta, clipped = fitted(stand.weights, mapping, clip=clip, say=say)
+        mapping, _ = choose_mapping(
+            stand.weights.theta, guard, known, gains=gains, orders=keep_clear, measure=False, say=say
+        )
+        if not clip:
+            mapping = mapping.with_gains(unclipped(mapping, stand.weights.theta))
+        theta, clipped = fitted(stand.weights, mapping.bounds, clip=clip)
         targets = mapping.cells(theta)
         n = len(targets)
         stuck = None if known is None else StuckCells.of(known, guard.parameters)

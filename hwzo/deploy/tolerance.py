@@ -17,8 +17,8 @@ from hwzo.parameters import Array, ParameterSpec
 DEVIATIONS = 3.0
 """The default tolerance, in standard deviations of what can't be helped: a normal law leaves 0.27% beyond it."""
 MOST_REPEATS = 256
-SUBSET = 512
-"""Cells that are written a few times to see what a write leaves."""
+SUBSET = 64, 512
+"""Cells that are written a few times to see what a write leaves: a quarter of all, but so many at least and at most."""
 JUMP = 0.1
 """How far those cells are moved away in between, as a share of their range."""
 EXACT = 1e-5
@@ -166,7 +166,9 @@ def residual_of(profile: Profile) -> float | None:
 def subset(n: int, seed: int) -> NDArray[np.bool_]:
     """(n,) the cells that are written a few times to see what a write leaves."""
     where = np.zeros(n, dtype=np.bool_)
-    where[np.random.default_rng([seed, 7]).choice(n, size=min(n, SUBSET), replace=False)] = True
+    where[
+        np.random.default_rng([seed, 7]).choice(n, size=min(n, max(SUBSET[0], min(n // 4, SUBSET[1]))), replace=False)
+    ] = True
     return where
 
 
