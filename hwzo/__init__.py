@@ -3,6 +3,7 @@
 Read `hwzo.device` next: it is the contract that all else stands on.
 """
 
+from hwzo.deploy import deploy
 from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice, Update
 from hwzo.errors import (
     CapabilityError,
@@ -39,6 +40,7 @@ __all__ = [
     "VerificationError",
     "calibrate",
     "connect",
+    "deploy",
     "evaluate",
     "load_run",
     "train",
