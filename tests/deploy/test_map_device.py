@@ -1,6 +1,8 @@
 """A mapped device is the network that it was given, whatever its cells hold: against plain NumPy, and by the kit."""
 
+import os
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -96,6 +98,42 @@ def test_bounds_and_steps_are_the_cells_times_their_gains():
     mapped.program(np.array([1.0, 6.0] * 3))
     with pytest.raises(ConfigError, match="outside"):
         mapped.program(np.array([1.1, 6.0] * 3))
+
+
+@pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("law", ["rademacher", "rank1-sign", "gaussian"])
+def test_the_fast_engine_multiplies_by_the_same_gains(layers, law):
+    """In its kernel and layer by layer, with displacements; to float32's rounding."""
+    if find_spec("numba") is None and not os.environ.get("CI"):
+        pytest.skip("numba is not installed")
+    losses, outputs = [], []
+    for engine in ("numpy", "numba"):
+        device = hwzo.connect(f"crossbar:ideal?layers={layers}&engine={engine}&perturb=overlay")
+        rng = np.random.default_rng(3)
+        device.program(rng.uniform(-0.5, 0.5, device.parameters.size))
+        device.set_gains(rng.uniform(0.5, 2.0, device.gains.size))
+        network = device.capabilities.network
+        batch = Batch(rng.uniform(-1, 1, (5, network.layers[0])), rng.integers(0, 3, 5))
+        probes = Probes(np.arange(4), np.array([0.1, -0.1, 0.0, 0.2]), law, key=7)
+        losses.append(device.measure(probes, batch).losses)
+        outputs.append(device.measure(replace(probes, want="outputs"), batch).outputs)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5, atol=3e-6)
+    np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-5, atol=3e-6)
+
+
+def test_gains_of_1_change_no_bit():
+    for engine in ("numpy", "numba" if find_spec("numba") is not None else "numpy"):
+        seen = []
+        for gains in (None, 2.0, 1.0):
+            device = hwzo.connect(f"crossbar:pcm?layers=6-5-3&engine={engine}&seed=4")
+            if gains is not None:
+                device.set_gains(np.full(8, gains))
+            if gains == 2.0:
+                device.set_gains(np.ones(8))
+            device.program(np.linspace(-0.5, 0.5, device.parameters.size))
+            batch = Batch(np.linspace(-1, 1, 24).reshape(4, 6), np.array([0, 1, 2, 1]))
+            seen.append(device.measure(Probes.plain(3), batch).losses.tobytes())
+        assert len(set(seen)) == 1
 
 
 def test_only_cells_of_which_something_else_is_asked_are_written():
