@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from scipy import stats
 import hwzo
 from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.registry import backends, load
-from hwzo.report.comparison import averaged, comparison_page
+from hwzo.report.comparison import comparison_page, write_comparison_page
+from hwzo.report.comparison_curves import averaged
 from hwzo.train import tuning
 from hwzo.train.compare import Cell, Comparison, Outcome, compare
 from hwzo.train.standing import standings
@@ -179,7 +181,18 @@ def test_curves_are_means_of_what_each_run_said_last(small):
         ]
         assert curve.accuracy[at] == pytest.approx(np.mean(by_hand))
         assert curve.error[at] == pytest.approx(np.std(by_hand, ddof=1) / math.sqrt(2))
+    assert curve.cost[0] == 40  # where there is more than the start
     assert curve.cost[-1] == 120
+    np.testing.assert_allclose(curve.cost[1:] / curve.cost[:-1], 3 ** (1 / 119))
+
+
+def test_the_curves_are_also_a_picture_of_their_own(small, tmp_path):
+    pytest.importorskip("matplotlib")
+    comparison, outcomes, _, _ = small
+    write_comparison_page(comparison, outcomes, tmp_path / "report.html")
+    picture = ElementTree.parse(tmp_path / "report.svg").getroot()
+    assert picture.tag.endswith("svg")
+    assert (tmp_path / "report.svg").stat().st_size < 200_000
 
 
 def made_up(method, accuracies, result, device="crossbar:pcm"):
