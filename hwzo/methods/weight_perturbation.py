@@ -91,8 +91,13 @@ def compose(
         raise ConfigError(
             "estimator = 'antithetic' needs commanded pairs; intrinsic noise comes as it likes", key="estimator"
         )
-    if n < (2 if estimator in ("block", "least-squares", "antithetic") else 3 if estimator == "difference" else 1):
-        raise ConfigError(f"probes = {n}: estimator {estimator!r} needs more readings a step", key="probes")
+    least = 1 if estimator == "forward" else 3 if estimator == "difference" else 2
+    if n < least:
+        raise ConfigError(
+            f"probes = {n}: estimator {estimator!r} compares readings with each other and needs at least {least} a "
+            "step; 'mgd' compares one with an undisplaced reading",
+            key="probes",
+        )
 
     error = start.quantity("read_error_variance", lambda: read_error_variance(device)) if reads else 0.0
     scale = scale_along(law, chosen, start, central=paired) if commands else 0.0
