@@ -195,6 +195,8 @@ def open_for(
     """
     named = task.name if isinstance(task, Task) else task
     weights = load_source(source, task=named, layers=layers, activation=activation, say=say)
+    if not np.isfinite(weights.theta).all():
+        raise ConfigError("the weights hold a number that is not finite; nothing was written", key="source")
     name = named or weights.task
     chosen = task if isinstance(task, Task) else load_task(name) if name else None
     network = Network.parse(weights.layers, weights.activation) if weights.layers else None
@@ -239,8 +241,6 @@ def fitted(weights: Weights, bounds: ParameterSpec, *, clip: bool) -> tuple[Arra
         ConfigError: some lie outside, and ``clip`` is false.
     """
     theta = weights.theta
-    if not np.isfinite(theta).all():
-        raise ConfigError("the weights hold a number that is not finite; nothing was written", key="source")
     inside = bounds.clip(theta)
     out = np.abs(inside - theta) > 1e-9 * np.abs(theta)
     count = int(np.count_nonzero(out))
@@ -397,6 +397,10 @@ class _Deploying:
             journal.discard()
             self._shown("done", 1.0, int(np.count_nonzero(~within)))
             return deployment
+        except ConfigError as error:
+            if not isinstance(error, FileError):  # refused: there is nothing to go on with
+                journal.discard()
+            raise
         finally:
             journal.close()
 

@@ -1,0 +1,246 @@
+"""Deploying as a whole, from Python: what it gives, what it keeps, what it refuses."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py  # pyright: ignore[reportMissingTypeStubs]
+import numpy as np
+import pytest
+
+import hwzo
+from hwzo.data.catalogue import load_task
+from hwzo.deploy import deployment as files
+from hwzo.deploy.closed_loop import State
+from hwzo.deploy.deploying import deploy
+from hwzo.deploy.deployment import Deployment
+from hwzo.deploy.dry_run import plan
+from hwzo.deploy.touch_up import TouchUp
+from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError
+from hwzo.network import Network, accuracy
+from hwzo.parameters import Array
+from hwzo.testing.faulty import FaultyDevice
+from hwzo.train.weights import Weights
+
+LAYERS = "49-4-4"
+IDEAL = f"crossbar:ideal?layers={LAYERS}&seed=1&engine=numpy"
+PCM = f"crossbar:pcm?layers={LAYERS}&seed=1&engine=numpy"
+
+
+@pytest.fixture(scope="module")
+def learned() -> Weights:
+    """Weights of the letters' task, learned by backpropagation on the host, within [-1, 1]."""
+    task, network = load_task("nist7x7"), Network.parse(LAYERS)
+    spec = network.parameter_spec(1.0)
+    theta = spec.initial(np.random.default_rng(10))
+    batch = task.batch("train")
+    for _ in range(300):
+        theta = spec.clip(theta - 0.3 * network.gradient(theta, batch.inputs, batch.targets, batch.loss)[1])
+    return Weights(theta, spec, "nist7x7", LAYERS, "tanh", 1.0, IDEAL, True)
+
+
+def test_on_an_ideal_device_the_weights_are_there_and_the_accuracy_is_the_network_s(
+    learned: Weights, tmp_path: Path
+) -> None:
+    done = deploy(learned, IDEAL, output=tmp_path / "d.h5", gains=False)
+    result, task, network = done.result, load_task("nist7x7"), Network.parse(LAYERS)
+    assert result.verified
+    assert result.cells == result.cells_within_tolerance == result.ok == learned.theta.size
+    np.testing.assert_allclose(done.written.reached, learned.theta, atol=result.tolerance)
+    batch = task.batch("test")
+    expected = accuracy(network.forward(learned.theta, batch.inputs)[-1], batch.targets, batch.loss)
+    assert result.accuracy == pytest.approx(float(expected), abs=1e-9)
+    assert result.accuracy_before == result.accuracy
+    assert result.outputs_difference is not None
+    assert result.outputs_difference < 1e-3
+    # Written once, and three times where it was looked at what a write leaves.
+    assert set(done.written.writes.tolist()) == {1, 4}
+    assert not (tmp_path / "d.h5.part").exists()
+
+
+def test_stuck_cells_are_compensated_and_the_accuracy_comes_back(learned: Weights, tmp_path: Path) -> None:
+    done = deploy(learned, f"{PCM}&stuck=0.08", output=tmp_path / "d.h5")
+    result = done.result
+    assert result.verified
+    assert result.compensated > 0
+    assert result.accuracy is not None
+    assert result.accuracy_before is not None
+    # 8% of cells: what a plain write loses is by far more than noise; seeds are fixed.
+    assert result.accuracy > result.accuracy_before + 0.02
+    assert result.most_writes_of_a_cell <= 10
+    assert {part["name"] for part in done.manifest["bought"]} >= {"gains", "orders"}
+    assert [stage["stage"] for stage in done.manifest["validation"]] == ["written once", "verified"]
+
+
+def test_the_file_gives_back_what_was_saved_and_the_device_as_it_was(learned: Weights, tmp_path: Path) -> None:
+    done = deploy(learned, f"{PCM}&stuck=0.05", output=tmp_path / "d.h5")
+    loaded = Deployment.load(tmp_path / "d.h5")
+    for name in ("asked", "reached", "reached_error", "writes", "state"):
+        np.testing.assert_array_equal(getattr(loaded.written, name), getattr(done.written, name))
+    np.testing.assert_array_equal(loaded.targets, done.targets)
+    np.testing.assert_array_equal(loaded.weights.theta, learned.theta)
+    assert loaded.result == done.result
+    assert loaded.tolerance == done.tolerance
+    assert set(loaded.mapping) == set(done.mapping)
+    device = loaded.open()
+    try:
+        # What is read stands for the network's weights, within what was verified: gains and orders are undone.
+        again = device.mapping.cells(device.read(16).mean(axis=0))
+        fine = loaded.written.state <= State.COMPENSATED
+        assert (np.abs(again - loaded.targets)[fine] < 1.3 * loaded.tolerance.value).all()
+        device.program(loaded.weights.theta)  # all is there already
+        np.testing.assert_array_equal(device.held, loaded.written.asked)
+    finally:
+        device.close()
+    with h5py.File(tmp_path / "d.h5") as file:
+        cells: Any = file["cells"]
+        assert cells["reached"].attrs["unit"] == "weight"
+        assert "4 over-budget" in cells["state"].attrs["about"]
+        assert cells["writes"].shape == learned.theta.shape
+
+
+def test_a_damaged_file_is_refused(learned: Weights, tmp_path: Path) -> None:
+    path = tmp_path / "d.h5"
+    deploy(learned, IDEAL, output=path)
+    with h5py.File(path, "r+") as file:
+        cells: Any = file["cells"]
+        cells["asked"][3] += 0.25
+    with pytest.raises(FileError, match="checksum"):
+        Deployment.load(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(FileError, match="damaged"):
+        Deployment.load(path)
+    with pytest.raises(FileError, match="hwzo deploy"):
+        Deployment.load(tmp_path / "none.h5")
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = 1
+    with pytest.raises(FileError, match="no deployment"):
+        Deployment.load(path)
+
+
+def test_weights_outside_the_window_are_clipped_only_if_asked(learned: Weights, tmp_path: Path) -> None:
+    narrow = f"{IDEAL}&window=0.5"
+    out = int((np.abs(learned.theta) > 0.5).sum())
+    assert out > 0
+    with pytest.raises(ConfigError, match=f"{out} of {learned.theta.size} weights.*--clip"):
+        deploy(learned, narrow, output=tmp_path / "a.h5", gains=False)
+    done = deploy(learned, narrow, output=tmp_path / "b.h5", gains=False, clip=True)
+    assert done.result.clipped == out
+    np.testing.assert_allclose(done.weights.theta, np.clip(learned.theta, -0.5, 0.5))
+    fits = deploy(learned, narrow, output=tmp_path / "c.h5")  # with gains all have room
+    assert fits.result.clipped == 0
+    assert fits.result.verified
+    assert (np.abs(fits.targets) <= 0.5).all()
+    np.testing.assert_array_equal(fits.weights.theta, learned.theta)
+
+
+def test_what_can_not_be_done_is_refused(learned: Weights, tmp_path: Path) -> None:
+    output = tmp_path / "d.h5"
+    with pytest.raises(ConfigError, match=r"49, 4.*49, 5"):
+        deploy(learned, IDEAL.replace("49-4-4", "49-5-4"), output=output)
+    with pytest.raises(CapabilityError, match="readback=weights"):
+        deploy(learned, f"{IDEAL}&readback=nodes", output=output)
+    with pytest.raises(ConfigError, match="reachable is"):
+        deploy(learned, PCM, output=output, tolerance=1e-3)
+    with pytest.raises(ConfigError, match="is a folder"):
+        deploy(learned, IDEAL, output=tmp_path)
+    with pytest.raises(FileError, match="there is no folder"):
+        deploy(learned, IDEAL, output=tmp_path / "none" / "d.h5")
+    with pytest.raises(ConfigError, match="--task"):
+        deploy(replace(learned, task=""), IDEAL, output=output, touch_up="100 evaluations")
+    with pytest.raises(ConfigError, match=r"2 inputs.*49-4-4"):
+        deploy(replace(learned, task="xor"), IDEAL, output=output)
+    with pytest.raises(ConfigError, match="evaluations"):
+        deploy(learned, IDEAL, output=output, touch_up="a lot")
+    with pytest.raises(ConfigError, match="most_writes"):
+        deploy(learned, IDEAL, output=output, most_writes=0)
+    spoilt = replace(learned, theta=np.where(np.arange(learned.theta.size) == 7, np.nan, learned.theta))
+    with pytest.raises(ConfigError, match="not finite"):
+        deploy(spoilt, IDEAL, output=output)
+    assert list(tmp_path.iterdir()) == []  # what was refused leaves nothing behind that would be in the way
+
+
+def test_a_profile_saves_the_looks(learned: Weights, tmp_path: Path) -> None:
+    profile = tmp_path / "p.h5"
+    hwzo.calibrate(PCM, profile, budget="40 evaluations")
+    done = deploy(learned, PCM, output=tmp_path / "d.h5", profile=profile)
+    assert done.result.verified
+    assert np.median(done.written.writes) == 1
+    with pytest.raises(ConfigError, match="serial"):
+        deploy(learned, PCM.replace("seed=1", "seed=2"), output=tmp_path / "e.h5", profile=profile)
+
+
+def test_a_dry_run_leaves_the_device_as_it_was_and_predicts(learned: Weights, tmp_path: Path) -> None:
+    device: Any = hwzo.connect(PCM)
+    before = device.snapshot()
+    planned = plan(learned, device)
+    assert device.snapshot() == before
+    done = deploy(learned, device, output=tmp_path / "d.h5")
+    assert planned.tolerance == pytest.approx(done.result.tolerance, rel=0.5)
+    assert 0.5 < planned.cell_writes / done.result.cell_writes < 1.5
+    assert planned.joules is not None
+    device.close()
+
+
+def test_a_full_disk_at_the_end_costs_nothing_but_the_file(
+    learned: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "d.h5"
+
+    def full(path: Path, mode: str) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "_open", full)
+        with pytest.raises(FileError, match=r"No space left.*same command"):
+            deploy(learned, PCM, output=output)
+
+    class ReadOnly(FaultyDevice):
+        """Everything was done already."""
+
+        def program(self, theta: Array, *, mask: Any = None) -> Any:
+            raise AssertionError("written again")
+
+        def set_gains(self, gains: Array) -> None:
+            self.device.set_gains(gains)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+    assert deploy(learned, ReadOnly(hwzo.connect(PCM), after=1), output=output).result.verified
+
+
+class Losing(FaultyDevice):
+    """An emulated device with gains, whose link is lost."""
+
+    def set_gains(self, gains: Array) -> None:
+        self.device.set_gains(gains)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+def test_a_touch_up_learns_on_the_device_and_goes_on_when_it_is_cut_off(learned: Weights, tmp_path: Path) -> None:
+    url, how = f"{PCM}&stuck=0.05", TouchUp("60 evaluations", seed=3)
+    whole = deploy(learned, url, output=tmp_path / "whole.h5", touch_up=how)
+    assert whole.result.touch_up == str(tmp_path / "whole-touch-up")
+    assert hwzo.load_run(tmp_path / "whole-touch-up").result is not None
+    assert [stage["stage"] for stage in whole.manifest["validation"]] == ["written once", "verified", "touched up"]
+    assert whole.result.verified
+    assert 0 < np.abs(whole.weights.theta - learned.theta).max() < 0.5
+    (tmp_path / "cut").mkdir()
+    for after in (8, 20, 33):
+        output = tmp_path / "cut" / f"{after}.h5"
+        with pytest.raises(DeviceError, match="lost"):
+            deploy(learned, Losing(hwzo.connect(url), after=after), output=output, touch_up=how)
+        done = deploy(learned, url, output=output, touch_up=how)
+        assert np.array_equal(done.weights.theta, whole.weights.theta)
+        assert np.array_equal(done.written.reached, whole.written.reached)
+        assert done.snapshot == whole.snapshot
+
+
+def test_a_touch_up_that_does_harm_is_put_back(learned: Weights, tmp_path: Path) -> None:
+    how = TouchUp("100 evaluations", rate=3.0)
+    done = deploy(learned, PCM, output=tmp_path / "d.h5", touch_up=how)
+    stages = {stage["stage"]: stage["accuracy"] for stage in done.manifest["validation"]}
+    assert stages["touched up"] < stages["verified"] - 0.1
+    assert any("put back" in text for text in done.manifest["told"])
+    np.testing.assert_array_equal(done.weights.theta, learned.theta)
+    assert done.result.verified
