@@ -50,9 +50,10 @@ def command(
     """Train a device in place; without arguments, digits on the emulated PCM crossbar by its own noise."""
     options = {"target": target, "device": device, "method": method, "task": task, "budget": budget, "seed": seed}
     resolved = TrainConfig.load(config, set_ or [], options)
-    if profile is not None:
+    known = None if profile is None else Profile.load(profile)
+    if known is not None:
         chosen = {key: getattr(resolved, key) for key in resolved.model_fields_set}
-        resolved = TrainConfig.build(advised(chosen, Profile.load(profile), say=say))
+        resolved = TrainConfig.build(advised(chosen, known, say=say))
     if print_config:
         if json:
             emit(resolved.model_dump())
@@ -61,7 +62,7 @@ def command(
         return 0
     given = {key: getattr(resolved, key) for key in resolved.model_fields_set}
     with _progress(quiet=json) as watch:
-        result = start(given, config=resolved, run=run, resume=resume, watch=watch, say=say)
+        result = start(given, config=resolved, run=run, resume=resume, profile=known, watch=watch, say=say)
     page = _draw(Path(result.run))
     if json:
         emit(result.model_dump())

@@ -69,14 +69,15 @@ class Quantity:
         """A standard deviation, from an unbiased estimate of its square with a Student error.
 
         The interval is the square's, cut at 0, and its root taken, which keeps its coverage. An estimate below 0, as a
-        difference of variances may be, gives the value 0. Where few and ``skewed`` values were squared, the logarithm
-        of their mean square is nearer to Student's t than it is itself; so it is made of that, if 0 is far enough.
+        difference of variances may be, gives the value 0, and an interval as long as if it were. Where few and
+        ``skewed`` values were squared, the logarithm of their mean square is nearer to Student's t than it is itself;
+        so it is made of that, if 0 is far enough.
         """
         reach = student(_HIGH, dof) * standard_error
         if skewed and square > 2.0 * standard_error > 0.0:
             factor = math.exp(reach / square)
             return cls._of_square(square, square / factor, square * factor, unit, n, dof, about)
-        return cls._of_square(square, square - reach, square + reach, unit, n, dof, about)
+        return cls._of_square(square, square - reach, max(square, 0.0) + reach, unit, n, dof, about)
 
     @classmethod
     def spread(cls, variance: float, unit: str, n: int, *, dof: float, about: str = "") -> Quantity:
@@ -101,7 +102,8 @@ class Quantity:
 
         The interval is the modified large-sample one of F. A. Graybill and C.-M. Wang, J. Am. Stat. Assoc. 75, 869
         (1980), doi:10.1080/01621459.1980.10477565, in the form for differences of N. Ting et al., J. Stat. Comput.
-        Simul. 35, 135 (1990), without its cross term: exact where either mean square is 0.
+        Simul. 35, 135 (1990), without its cross term: exact where either mean square is 0. A difference below 0 gives
+        the value 0, and an interval as long as if it were.
 
         Args:
             total, noise: mean squares, distributed as chi-square over degrees of freedom.
@@ -113,7 +115,7 @@ class Quantity:
         noise_below, noise_above = _reaches(noise, noise_dof)
         middle = total - noise
         low = middle - math.hypot(below, noise_above)
-        high = middle + math.hypot(above, noise_below)
+        high = max(middle, 0.0) + math.hypot(above, noise_below)
         return cls._of_square(share * middle, share * low, share * high, unit, n, total_dof, about)
 
     @classmethod

@@ -56,13 +56,15 @@ def train(
         given["task"] = task if isinstance(task, str) else task.name
     if device is not None:
         given["device"] = device if isinstance(device, str) else device.info.url
+    known: Profile | None = None
     if profile is not None:
         from hwzo.noise.profile import Profile
         from hwzo.train.advised import advised
 
+        known = profile if isinstance(profile, Profile) else Profile.load(profile)
         given = advised(
             given,
-            profile if isinstance(profile, Profile) else Profile.load(profile),
+            known,
             task=None if isinstance(task, str) else task,
             device=None if isinstance(device, str) else device,
         )
@@ -73,6 +75,7 @@ def train(
         device=None if isinstance(device, str) else device,
         run=None if run is None else Path(run),
         resume=resume,
+        profile=known,
         watch=watch,
     )
 

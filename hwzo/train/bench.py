@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import ConfigError, HwzoError
+from hwzo.methods.settings import Settings
 from hwzo.network import Network
 from hwzo.probes import Batch
 from hwzo.registry import connect
@@ -84,6 +86,11 @@ def _check_fit(network: Network, task: Task) -> None:
 def key_of(config: TrainConfig) -> int:
     """The run's 64-bit key for commanded directions."""
     return int(np.random.SeedSequence([config.seed, 2]).generate_state(1, np.uint64)[0])
+
+
+def settings_of(config: TrainConfig, measured: Mapping[str, float]) -> Settings:
+    """The method's settings; a probe size that was measured is left to what is known of it by now."""
+    return replace(config.settings, scale=None) if "probe_size" in measured else config.settings
 
 
 def first_batch(config: TrainConfig, task: Task) -> Batch:

@@ -76,12 +76,13 @@ class Campaign:
             progress=self._told,
         )
 
-    def run(self, chosen: list[Measurement], share: float = 1.0) -> dict[str, Raw]:
+    def run(self, chosen: list[Measurement], share: float = 1.0, *, leave: bool = True) -> dict[str, Raw]:
         """Measure; returns raw readings by measurement.
 
         Args:
             chosen: what, in this order.
             share: factor on how often each is repeated.
+            leave: put the device back as it was found; else it holds whatever was last written.
 
         Raises:
             ConfigError: the budget allows nothing.
@@ -89,9 +90,9 @@ class Campaign:
         """
         readings: dict[str, Raw] = {}
         guard = self._guard
-        found = guard.emulation.snapshot() if guard.emulation is not None else None
-        readable = guard.capabilities.reads_back("weights")
-        held = guard.read(RESTORING_READS).mean(axis=0) if found is None and readable else None
+        found = guard.emulation.snapshot() if leave and guard.emulation is not None else None
+        readable = leave and found is None and guard.capabilities.reads_back("weights")
+        held = guard.read(RESTORING_READS).mean(axis=0) if readable else None
         for entry in self._journal.entries() if self._journal is not None else ():
             readings[entry.name] = entry.readings
             self._recall(entry)
@@ -110,7 +111,8 @@ class Campaign:
                 self.rounds[measurement.name] = rounds
                 self._keep(measurement.name, readings[measurement.name])
         finally:
-            self._leave(found, held)
+            if leave:
+                self._leave(found, held)
         if not readings:
             raise ConfigError(
                 f"budget = {self._budget.text if self._budget else ''!r} allows no measurement: "

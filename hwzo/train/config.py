@@ -23,6 +23,7 @@ from hwzo.train.budget import Budget
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Moderate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
+Reaction = Literal["re-read", "re-calibrate", "stop"]
 
 
 class TrainConfig(BaseModel):
@@ -42,6 +43,9 @@ class TrainConfig(BaseModel):
         start: a run's folder or a weights file whose parameters are begun with; None: a fresh draw.
         record: keep all that the device answers in the journal, so that ``replay:RUN`` can stand in for it; None: on a
             device whose state can't be put back, such as hardware.
+        on_drift: what to do if the device isn't what its profile says any more: ``re-read`` what the method knows of
+            it, ``re-calibrate``, or ``stop``; None: don't look. Needs a profile.
+        check_every: training evaluations between two such looks.
         exploration, probes, scale, law, estimator, update, rate, schedule, gains: of the method, see `Settings`.
     """
 
@@ -60,6 +64,8 @@ class TrainConfig(BaseModel):
     timeout_s: Moderate | None = None
     start: str | None = None
     record: Annotated[bool, Field(strict=True)] | None = None
+    on_drift: Reaction | None = None
+    check_every: Count = 2000
 
     exploration: ExplorationChoice | None = None
     probes: Count | None = None

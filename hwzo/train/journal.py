@@ -27,7 +27,7 @@ from hwzo.probes import Cost
 from hwzo.tape import Call
 from hwzo.train.journal_file import identity, open_to_read
 
-Part = Literal["start", "step", "look", "test"]
+Part = Literal["start", "check", "look", "step", "test"]
 
 FORMAT = 1
 _LAST_SECOND = 253402300800  # Unix time of the year 10000, before which all that ever happened did
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS calls (
     t INTEGER, part TEXT, n INTEGER, request TEXT NOT NULL, cost TEXT NOT NULL, answer BLOB NOT NULL,
     PRIMARY KEY (t, part, n)
 );
-"""  # journals of before have none; sorted by its key, it is in the order of time: look, step, test
+"""  # journals of before have none; sorted by its key, it is in the order of time: check, look, step, test
 _CALL = "INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?)"
 _NUMBERS = struct.Struct("<qqqdddqqqdd")  # t, then evaluations to joules
 _OUTCOME = f"INSERT OR REPLACE INTO steps VALUES ({', '.join('?' * 19)})"
@@ -172,7 +172,7 @@ class Journal:
             self._db.execute("DELETE FROM steps WHERE t >= ?", (start,))
             self._db.execute("DELETE FROM validations WHERE t > ?", (start,))  # the look at t came before step t
             self._db.execute("DELETE FROM calls WHERE t > ?", (start,))
-            self._db.execute("DELETE FROM calls WHERE t = ? AND part != 'look'", (start,))
+            self._db.execute("DELETE FROM calls WHERE t = ? AND part NOT IN ('check', 'look')", (start,))
 
     def forget_result(self) -> None:
         """Drop the result, of a run that goes on; durable at once."""

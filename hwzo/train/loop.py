@@ -15,18 +15,21 @@ import numpy as np
 
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
-from hwzo.errors import FileError, HwzoError, StoppedError
-from hwzo.methods.method import Method, Record
+from hwzo.errors import FileError, HwzoError, StoppedError, VerificationError
+from hwzo.methods.method import Method, Record, Start
+from hwzo.methods.registry import method_named
 from hwzo.network import accuracy
 from hwzo.parameters import parameters_crc32
 from hwzo.probes import Batch, Cost, Probes
 from hwzo.tape import Call
+from hwzo.train.bench import first_batch, key_of, settings_of
 from hwzo.train.budget import Budget
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
 from hwzo.train.folder import RunFolder
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.journal import Journal, Validation
+from hwzo.train.lookout import Lookout
 from hwzo.train.recorded import recorded
 from hwzo.train.result import Result
 from hwzo.train.weights import Weights
@@ -71,6 +74,7 @@ class Loop:
         rerun: steps that the journal already has, by number, which a rerun must give again.
         watch: is shown the progress.
         say: is told what a user should know, a line each.
+        lookout: looks after the device, if that was asked for.
     """
 
     config: TrainConfig
@@ -83,6 +87,7 @@ class Loop:
     rerun: dict[int, Record]
     watch: Watch | None = None
     say: Say = lambda text: None
+    lookout: Lookout | None = None
 
     def run(self) -> Result:
         """Spend the budget, read the test split once, and write down what came of it.
@@ -120,6 +125,7 @@ class Loop:
         self._look_first(keep=False)
         while self.at.t < t:
             self._step(sampler.at(self.at.t), budget, keep=False)
+            self._check_if_due(keep=False)
             self._validate_if_due(keep=False)
         return self.at
 
@@ -151,6 +157,7 @@ class Loop:
             loss = self._step(sampler.at(self.at.t), budget, keep=True)
             now = time.perf_counter()
             self.at.spent.wall_seconds = already + now - begun
+            self._check_if_due(keep=True)
             self._validate_if_due(keep=True)
             if now - saved > CHECKPOINT_S:
                 self._save()
@@ -207,10 +214,53 @@ class Loop:
 
     def _look_first(self, *, keep: bool) -> None:
         # The last look that there was, not where the run stands: a kill may have come between a step and its look.
+        if self.lookout is not None:
+            self.lookout.due(self.at.spent.evaluations)
         looks = [look.evaluations for look in self.journal.validations() if look.t <= self.at.t] if keep else []
         self._previous_evaluations = looks[-1] if looks else self.at.spent.evaluations
         if self.at.validation_loss is None:
             self._validate(keep=keep)
+
+    def _check_if_due(self, *, keep: bool) -> None:
+        if self.lookout is None or not self.lookout.due(self.at.spent.evaluations):
+            return
+        again = bool(self.rerun)  # of what the journal tells already
+        with self._listening() as calls:
+            said = self._check(self.lookout, keep=keep)
+        if keep:
+            self.journal.heard(self.at.t, "check", calls)
+            if not again:
+                self.journal.event(self.at.t, "device check", said)
+            self._save()  # a resumed run need not look again
+        if self.lookout.stopped:
+            raise VerificationError(
+                f"step {self.at.t}: the device isn't what its profile says, {said}; the run is whole: calibrate the "
+                "device anew, or go on as it is with --resume"
+            )
+
+    def _check(self, lookout: Lookout, *, keep: bool) -> str:
+        """Look at the device and react; what to say of it."""
+        at, self.device.cost = self.at, Cost()
+        seen = lookout.look(self.device)
+        said = str(seen)
+        if seen.moved and lookout.reaction != "stop":
+            if lookout.reaction == "re-calibrate":
+                at.spent.add(*lookout.calibrate(self.device), Cost())
+                if keep:
+                    lookout.save(self.folder.path, at.t)
+            self.device.program(at.theta)
+            batch = first_batch(self.config, self.task)
+            begin = Start(self.device, at.theta, batch, key_of(self.config))
+            self.method = method_named(self.config.method).build(settings_of(self.config, at.measured), begin)
+            at.measured = begin.measured
+            at.spent.add(begin.evaluations, begin.commanded, Cost())
+            said = f"{said}; {'calibrated anew' if lookout.reaction == 're-calibrate' else 're-read'}"
+            if keep:
+                self.say(f"step {at.t}: {said}")
+        else:
+            self.device.program(at.theta)
+        at.spent.add(seen.evaluations, seen.commanded, self.device.cost)
+        return said
 
     def _validate_if_due(self, *, keep: bool) -> None:
         every, spent = self.config.validate_every, self.at.spent.evaluations

@@ -14,9 +14,10 @@ from hwzo.errors import ConfigError, FileError
 from hwzo.methods.method import Start
 from hwzo.methods.registry import method_named
 from hwzo.parameters import Array, parameters_crc32
-from hwzo.train.bench import first_batch, key_of, open_bench
+from hwzo.train.bench import first_batch, key_of, open_bench, settings_of
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
+from hwzo.train.lookout import lookout_of
 from hwzo.train.loop import Loop
 from hwzo.train.weights import Weights
 
@@ -79,7 +80,7 @@ def _replayed(
     try:
         guard = bench.device
         start = Start(guard, at.theta, first_batch(config, bench.task), key_of(config), dict(at.measured))
-        method = method_named(config.method).build(config.settings, start)
+        method = method_named(config.method).build(settings_of(config, at.measured), start)
         theta: Array
         how: How
         if method.regenerable or guard.emulation is None:
@@ -95,7 +96,9 @@ def _replayed(
             how = "a rerun on the emulated device"
             guard.emulation.restore(at.snapshot)
             known = {record.t: record for record in journal.records(at.t, wanted)}
-            theta = Loop(config, folder, journal, bench.task, guard, method, at, known).train_to(wanted).theta
+            lookout = lookout_of(config, folder, bench, at.t)
+            loop = Loop(config, folder, journal, bench.task, guard, method, at, known, lookout=lookout)
+            theta = loop.train_to(wanted).theta
         weights = Weights.learned(theta, guard, config.task)
         return Replay(str(folder.path), wanted, weights, how, parameters_crc32(theta))
     finally:

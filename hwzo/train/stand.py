@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwzo.data.catalogue import load_task
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
 from hwzo.device import Device
@@ -63,11 +64,18 @@ def open_stand(device: str | Device, task: str | Task | None, seed: int) -> Stan
         config = TrainConfig.build({"task": name, "device": url, "seed": seed})
         given = task if isinstance(task, Task) else None
         bench = open_bench(config, given, None if isinstance(device, str) else device)
-        n = min(SAMPLES, len(bench.task.train), _room(bench.device))
-        return Stand(bench.device, Sampler(bench.task.batch("train"), n, seed).at(0), name, bench.ours)
+        return Stand(bench.device, samples_of(bench.device, bench.task, seed), name, bench.ours)
     drawn = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])  # the seed that training would give it
     guard = GuardedDevice(connect(device, seed=drawn) if isinstance(device, str) else device)
-    return Stand(guard, _made_up(guard, seed), None, isinstance(device, str))
+    return Stand(guard, samples_of(guard, None, seed), None, isinstance(device, str))
+
+
+def samples_of(device: GuardedDevice, task: str | Task | None, seed: int) -> Batch:
+    """The samples that a calibration evaluates: a minibatch of a task, or made up if there is none."""
+    if task is None:
+        return _made_up(device, seed)
+    batch = (load_task(task) if isinstance(task, str) else task).batch("train")
+    return Sampler(batch, min(SAMPLES, len(batch), _room(device)), seed).at(0)
 
 
 def starting_point(device: Device, seed: int) -> Array:

@@ -17,15 +17,18 @@ from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.methods.method import Method, Record, Start
 from hwzo.methods.registry import Entry, method_named
+from hwzo.noise.profile import Profile
 from hwzo.parameters import Array
 from hwzo.tape import Call
-from hwzo.train.bench import Bench, first_batch, key_of, open_bench
+from hwzo.train.advised import advised_at_start
+from hwzo.train.bench import Bench, first_batch, key_of, open_bench, settings_of
 from hwzo.train.budget import Budget, Spent
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
 from hwzo.train.evaluate import check_fit, load_weights
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
+from hwzo.train.lookout import lookout_of
 from hwzo.train.loop import DEFAULT_TARGET, Loop, Say, Watch
 from hwzo.train.recorded import description, recorded
 from hwzo.train.result import Result
@@ -39,6 +42,7 @@ def start(
     device: Device | None = None,
     run: Path | None = None,
     resume: bool = False,
+    profile: Profile | None = None,
     watch: Watch | None = None,
     say: Say = lambda text: None,
 ) -> Result:
@@ -50,6 +54,7 @@ def start(
         task, device: objects to use instead of what the configuration names.
         run: the run's folder; None: a new one under ``runs/``.
         resume: go on with what is in the folder; start if there is nothing.
+        profile: of the device, for a run that looks after it; its advice is in ``config`` already, see `advised`.
         watch: is shown progress.
         say: is told what a user should know, a line each.
 
@@ -71,7 +76,7 @@ def start(
                 say(f"there is no run in {folder.path} to go on with: a new one starts")
             if resume and folder.started:
                 return _resume(folder, given, task, device, watch, say)
-            return _begin(folder, config, task, device, watch, say)
+            return _begin(folder, config, task, device, profile, watch, say)
     finally:
         if not folder.started:
             folder.discard()
@@ -113,9 +118,21 @@ def _folder(run: Path | None, config: TrainConfig, *, resume: bool) -> RunFolder
 
 
 def _begin(
-    folder: RunFolder, config: TrainConfig, task: Task | None, device: Device | None, watch: Watch | None, say: Say
+    folder: RunFolder,
+    config: TrainConfig,
+    task: Task | None,
+    device: Device | None,
+    profile: Profile | None,
+    watch: Watch | None,
+    say: Say,
 ) -> Result:
     folder.clear()
+    if config.on_drift is not None and profile is None:
+        raise ConfigError(
+            f"on_drift = {config.on_drift!r} compares the device with its profile: give one, with --profile FILE; "
+            "`hwzo calibrate` makes it",
+            key="on_drift",
+        )
     entry = method_named(config.method)
     bench = open_bench(config, task, device)
     try:
@@ -138,9 +155,11 @@ def _begin(
         theta = _first_parameters(config, guard)
         guard.program(theta)
         begin = Start(guard, theta, first_batch(config, bench.task), key_of(config))
-        method = entry.build(config.settings, begin)
+        told: list[str] = []
+        settings = config.settings if profile is not None else advised_at_start(config, begin, told.append)
+        method = entry.build(settings, begin)
         guard.heard = None
-        config = config.model_copy(update=begin.settings.given)
+        config = config.model_copy(update={**settings.keep(("exploration",)).given, **begin.settings.given})
         spent = Spent(begin.evaluations, begin.commanded, guard.cost)
         if not Budget.parse(config.budget or entry.budget).allows(spent, method.evaluations):
             raise ConfigError(
@@ -154,13 +173,18 @@ def _begin(
         try:
             folder.describe(config, _about(bench, method, begin.measured))
             folder.keep(at)
+            lookout = lookout_of(config, folder, bench, 0, profile)
+            if lookout is not None:
+                lookout.save(folder.path, 0)
             if recorded(config, guard):
                 journal.remember("device", description(guard))
                 journal.heard(-1, "start", calls)
                 journal.commit()
             say(f"run {folder.path}: {bench.task.name} on {guard.info}")
             say(f"exploration {method.exploration}: {method.reason}")
-            loop = Loop(config, folder, journal, bench.task, guard, method, at, {}, watch, say)
+            for text in told:
+                say(text)
+            loop = Loop(config, folder, journal, bench.task, guard, method, at, {}, watch, say, lookout)
             return loop.run()
         finally:
             journal.close()
@@ -260,7 +284,7 @@ def _continued(
     _same_device(folder, guard)
     batch = first_batch(config, bench.task)
     method = method_named(config.method).build(
-        config.settings, Start(guard, at.theta, batch, key_of(config), dict(at.measured))
+        settings_of(config, at.measured), Start(guard, at.theta, batch, key_of(config), dict(at.measured))
     )
     rerun: dict[int, Record] = {}
     if guard.emulation is not None:
@@ -286,7 +310,8 @@ def _continued(
         folder.keep(at)
         say(f"going on from step {at.t}, rebuilt from the journal and programmed again")
     journal.event(at.t, "resumed", f"{len(rerun)} steps to rerun")
-    return Loop(config, folder, journal, bench.task, guard, method, at, rerun, watch, say)
+    lookout = lookout_of(config, folder, bench, at.t)
+    return Loop(config, folder, journal, bench.task, guard, method, at, rerun, watch, say, lookout)
 
 
 def _same_device(folder: RunFolder, device: Device) -> None:
