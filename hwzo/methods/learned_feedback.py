@@ -80,21 +80,22 @@ class LearnedFeedback:
 
         derivatives = [output_gradient(out, batch.targets, batch.loss) for out in nodes.activities[-1]]
         known: Array = sum(derivatives[1:], derivatives[0]) / passes
-        known *= (np.ptp(nodes.activities[-1], axis=0) > 0.0) | (known * nodes.activities[-1][0] > 0.0)
-        size = float(np.square(known).mean())
+        outputs = nodes.activities[-1]
+        known *= np.logical_or.reduce(outputs[1:] != outputs[0]) | (known * outputs[0] > 0.0)
+        size = float(np.vdot(known, known)) / known.size
         slopes: list[Array] = []
         expected: list[Array] = []
         for index, layer in enumerate(layers[:-1]):
-            steep: Array = slope(activate(nodes.activities[index].mean(axis=0)))
+            steep: Array = slope(activate(np.add.reduce(nodes.activities[index]) / passes))
             if layer.heard is not None:
                 steep *= layer.heard.reshape(steep.shape)
             slopes.append(steep)
             expected.append(known @ state[f"feedback.{index}"] * steep)
         expected.append(known)
 
-        surprise: Array = losses - losses.mean(axis=0)
+        surprise: Array = losses - np.add.reduce(losses) / passes
         for guess, moved in zip(expected, noise, strict=True):
-            surprise -= np.einsum("bu,rbu->rb", guess, moved)
+            surprise -= np.add.reduce(guess * moved, axis=-1)
         surprise /= passes - 1
 
         learned: State = {}
@@ -102,7 +103,7 @@ class LearnedFeedback:
         for index, (layer, guess, slot) in enumerate(zip(layers, expected, network.blocks(gradient), strict=True)):
             delta = guess
             if index < len(slopes):
-                correction: Array = np.einsum("rb,rbu->bu", surprise / layer.variance, noise[index])
+                correction: Array = np.add.reduce((surprise / layer.variance)[..., None] * noise[index])
                 name = f"feedback.{index}"
                 missed: Array = np.transpose(known) @ (correction * slopes[index]) / samples
                 learned[name] = state[name] + (self.feedback / size * missed if size > 0.0 else 0.0)
