@@ -41,7 +41,7 @@ def importance(network: Network, theta: Array, inputs: Array | None = None) -> A
             if len(after) % stages[at].columns:
                 raise AssertionError("rows of a layer are whole groups of the units before it")
             each = (np.square(after) @ behind).reshape(-1, stages[at].columns).sum(axis=0)
-            behind = signals.slopes[at] * each
+            behind = signals.slopes[at].mean(axis=0) * each
         squares = np.square(signals.driven[at]).mean(axis=0)
         parts.append((squares[:, None] * behind).ravel())
     return np.concatenate(parts[::-1])
