@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -52,6 +53,8 @@ MOST_MANIFEST = 1 << 20
 """Bytes."""
 SAME = 1e-9
 """How far outputs that are computed anew may be off, absolute and relative: machines add in different orders."""
+DAMAGE = (EOFError, ValueError, RuntimeError, OverflowError, struct.error, zlib.error)
+"""What zipfile raises on damaged archives, beside its own errors; a ``NotImplementedError`` is a ``RuntimeError``."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -182,8 +185,8 @@ def read_bundle(path: str | Path) -> Bundle:
         weights = _weights(parts[WEIGHTS])
         mapping = load_tensors(parts[MAPPING]) if MAPPING in parts else {}
         outputs = _outputs(weights, probes.inputs)
-    except FileError:
-        raise
+    except FileError as error:
+        raise FileError(f"bundle {path}: {error}", key="source") from error
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FileError(f"bundle {path} is damaged: {error}", key="source") from error
     if outputs.shape != probes.outputs.shape or not np.allclose(outputs, probes.outputs, rtol=SAME, atol=SAME):
@@ -229,16 +232,16 @@ def _parts(path: Path) -> dict[str, bytes]:
             return {entry.filename: _part(archive, entry, path) for entry in entries}
     except FileError:
         raise
-    except zipfile.BadZipFile as error:
-        raise FileError(f"{path} is damaged, or no bundle: {error}", key="source") from error
     except OSError as error:
         raise FileError(f"bundle {path} can't be read: {error.strerror or error}", key="source") from error
+    except (zipfile.BadZipFile, *DAMAGE) as error:
+        raise FileError(f"{path} is damaged, or no bundle: {error}", key="source") from error
 
 
 def _part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> bytes:
     try:
         return archive.read(entry)
-    except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, zlib.error) as error:  # its CRC-32, most of all
+    except (zipfile.BadZipFile, *DAMAGE) as error:  # its CRC-32, most of all
         raise FileError(f"bundle {path} was altered or damaged: {entry.filename}: {error}", key="source") from error
 
 

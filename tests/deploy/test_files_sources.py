@@ -118,6 +118,10 @@ def test_pickles_that_call_something_else_are_refused_and_not_run(tmp_path: Path
         b"\x80\x02I1\n.": "opcode INT",
         b"\x80\x02.": "can't be read",
         b"": "can't be read|too early",
+        # Tuples of the same tuple twice, 60 deep: to show or to hash one would take 2^60 steps.
+        b"\x80\x02}" + (bomb := b")" + b"q\x00h\x00\x86" * 60) + b"K\x01s.": "keys are not names",
+        b"\x80\x02" + bomb + b"Q.": "names a storage",
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n" + bomb + b"R.": "more than tensors",
     }.items():
         with pytest.raises(FileError, match=says):
             load_source(repacked(tmp_path / "x.pt", {"mlp/data.pkl": content}), activation="tanh")

@@ -9,6 +9,7 @@ that a dictionary of tensors takes are followed. Whatever else is asked for is r
 from __future__ import annotations
 
 import pickletools
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from hwzo.errors import FileError
 
 Tensor = NDArray[Any]
 HINT = "save model.state_dict(), by torch.save or by safetensors.torch.save_file"
-MOST_PICKLE = 16 << 20
+MOST_PICKLE = 4 << 20
 """Most bytes of data.pkl: names and shapes; numbers are elsewhere."""
 STORAGES = {
     "FloatStorage": "<f4",
@@ -39,6 +40,10 @@ STORAGES = {
 }
 NESTED = ("state_dict", "model_state_dict", "model")
 """What checkpoints call the weights among other things."""
+
+
+DAMAGE = (struct.error, zlib.error)
+"""What zipfile raises on damaged archives, beside errors of Python's own."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
         raise
     except zipfile.BadZipFile as error:
         raise FileError(f"{path} {_not_a_zip(path)}") from error
-    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, *DAMAGE) as error:
         raise FileError(f"{path} can't be read as a file of torch's: {_told(error)}") from error
     return _named(found, path)
 
@@ -261,7 +266,7 @@ class _Reading:
             case _Global(name=name), (_Storage() as storage, int(offset), tuple(), tuple(), *_) if name == _TENSOR:
                 size, stride = cast("tuple[Any, ...]", arguments[2]), cast("tuple[Any, ...]", arguments[3])
                 if not all(isinstance(n, int) for n in (*size, *stride)):
-                    raise FileError(f"{self._path} is damaged: a tensor's shape is {size}")
+                    raise FileError(f"{self._path} is damaged: a tensor's shape isn't made of whole numbers")
                 return self._tensor(storage, offset, size, stride)
             case _Global(name=name), (np.ndarray(), *_) if name == _PARAMETER:
                 return arguments[0]
@@ -273,7 +278,7 @@ class _Reading:
             case ("storage", _Global(name=kind), str(key), str(), int(elements)) if kind.startswith("torch."):
                 return _Storage(kind.removeprefix("torch."), key, elements)
             case _:
-                raise FileError(f"{self._path} is damaged: it names a storage {named!r:.80}")
+                raise FileError(f"{self._path} is damaged: it names a storage of a kind that torch doesn't have")
 
     def _marked(self) -> list[Any]:
         """What lies above the last mark; both are taken off."""
@@ -287,6 +292,8 @@ class _Reading:
         return values
 
     def _put(self, values: list[Any]) -> None:
+        if not all(isinstance(key, str | int) for key in values[::2]):  # to hash a nested tuple may take for ever
+            raise FileError(f"{self._path} holds a dictionary whose keys are not names; {HINT}")
         self._top(dict).update(zip(values[::2], values[1::2], strict=True))
 
     def _top(self, kind: type) -> Any:  # noqa: ANN401
