@@ -61,7 +61,7 @@ class Signals:
 
 
 def expected_squares(gain: float, block: Array, at: int, signals: Signals, columns: Columns, window: float) -> Array:
-    """Expected square error (columns,) of what a layer passes on with that gain, to first order, in the network's units.
+    """Expected square error (columns,) of what a layer passes on with that gain, to first order, network's units.
 
     Of cells that hold ``w / gain`` clipped to the window: what clipping leaves out, the cells' noise, the column's
     noise, and what its converter cuts off; the last three come out multiplied by the gain. Each by the square slope of

@@ -101,7 +101,7 @@ def test_gains_take_in_weights_outside_the_window_and_raise_small_ones():
         gains, errors = choose_gains(mapping, theta, columns)
         for gain, block in zip(mapping.by_layer(gains), mapping.network.blocks(theta), strict=True):
             assert 0.25 < np.abs(block).max() / gain[0] < 4.0
-        assert errors[1] < 0.5 * errors[0]
+        assert errors[1] < 0.75 * errors[0]
     assert (np.diff(gains[:5]) == 0).all()  # a layer each
 
 
