@@ -20,8 +20,12 @@ import numpy as np
 from hwzo.noise.profile import Profile
 from hwzo.noise.quantity import Quantity
 
-Q_MOST = 3.0
-"""Above this a commanded displacement is added to the device's own noise."""
+Q_MOST = 0.5
+"""Above this a commanded displacement is added to the device's own noise. The gradient at the start, where it is
+measured, is some four times that at 90% on digits: by then q is 2, and readings go five times less far."""
+Q_MANY = 2.0
+"""Above this a step takes more readings."""
+FEW, MANY = 8, 32
 SHARED = 0.02
 """Share of common noise that least squares is used for; the interval must lie above it."""
 UNEQUAL = 1.0
@@ -82,26 +86,24 @@ def _by_own_noise(profile: Profile, own: Quantity, renewed: str) -> dict[str, Ad
     advice: dict[str, Advice] = {}
     sigma = own.value
     noise = f"the parameters' own noise, new in {renewed}, has sd {sigma:.3g}"
-    loss, gradient = _unread(found, sigma if renewed == "each evaluation" else 0.0), _value(found, "gradient_norm")
-    q = _ratio(loss, gradient, sigma)
-    if q is not None and q > Q_MOST and device.laws and loss is not None and gradient is not None:
-        wanted = math.sqrt(max((loss / gradient) ** 2 - sigma**2, SMALLEST**2))
-        scale = min(max(wanted, SMALLEST), _c_star(found) or LARGEST, LARGEST)
-        advice["exploration"] = Advice(
-            "mixed", f"{noise}, too small beside the loss noise: q = {q:.2g} is above {Q_MOST:g}; commanded is added"
-        )
-        advice["scale"] = Advice(
-            float(f"{scale:.3g}"), f"brings q = s / (sigma |g|) from {q:.2g} to {loss / (gradient * scale):.2g}"
-        )
-        sigma = math.hypot(sigma, scale)
+    gradient = _value(found, "gradient_norm")
+    loss, surely = _unread(found, sigma if renewed == "each evaluation" else 0.0)
+    q, least = _ratio(loss, gradient, sigma), _ratio(surely, gradient, sigma)
+    small = least is not None and least > Q_MOST
+    scale = _added(found, sigma, loss) if small and device.laws else None
+    if scale is not None:
+        told = f"{noise}, too small beside the loss noise: q = {q:.2g} is above {Q_MOST:g}, and grows as gradients fall"
+        advice["exploration"] = Advice("mixed", f"{told}; a commanded displacement is added")
+        advice["scale"] = scale
+        sigma = math.hypot(sigma, float(scale.value))
         q = _ratio(loss, gradient, sigma)
     else:
         told = "" if q is None else f"; beside the loss noise it is large enough: q = {q:.2g}"
+        if small:
+            told = f"; q = {q:.2g} is large, and no displacement that is larger can be commanded or is known to be good"
         advice["exploration"] = Advice("intrinsic-weight", f"{noise}, and is read back{told}")
     advice["estimator"] = _estimator(profile)
-    n = 8 if q is None or q <= 1 else 32
-    why = "few readings a step suffice" if n == 8 else "the loss noise is averaged over more readings a step"
-    advice["probes"] = Advice(n, f"q is unknown: {why}" if q is None else f"q = {q:.2g}: {why}")
+    advice["probes"] = _probes(q)
     read = found.get("read_error_sd")
     advice |= _expected(device.n_parameters, q, None if read is None else read.value / sigma)
     return advice
@@ -111,20 +113,14 @@ def _commanded(profile: Profile) -> dict[str, Advice]:
     found, device = profile.quantities, profile.manifest.device
     reason = f"no noise of its own to explore with in what is read back, {device.readback!r}; directions are commanded"
     advice = {"exploration": Advice("commanded", reason)}
-    scale = _c_star(found)
+    scale = _c_star(found, _value(found, "loss_noise_sd"))
     if scale is not None:
-        loss, second = found["loss_noise_sd"].value, found["curvature_d2_rms"].value
-        advice["scale"] = Advice(
-            float(f"{min(max(scale, SMALLEST), LARGEST):.3g}"),
-            f"c* = (8 s^2)^(1/4) / sqrt(D2), with loss noise s = {loss:.3g} and D2 = {second:.3g}",
-        )
-        scale = min(max(scale, SMALLEST), LARGEST)
-    q = _ratio(_value(found, "loss_noise_sd"), _value(found, "gradient_norm"), scale)
-    n = 8 if q is None or q <= 1 else 32
+        advice["scale"] = scale
+    q = _ratio(
+        _value(found, "loss_noise_sd"), _value(found, "gradient_norm"), None if scale is None else float(scale.value)
+    )
     if q is not None:
-        advice["probes"] = Advice(
-            n, f"q = {q:.2g}: {'few readings a step suffice' if n == 8 else 'the loss noise is averaged over more'}"
-        )
+        advice["probes"] = _probes(q)
     advice |= _expected(device.n_parameters, q, 0.0)
     return advice
 
@@ -133,14 +129,19 @@ def _value(found: Mapping[str, Quantity], name: str) -> float | None:
     return found[name].value if name in found else None
 
 
-def _unread(found: Mapping[str, Quantity], sigma: float) -> float | None:
-    """sd of the loss noise that isn't made by parameter noise of sd sigma: that part is read back, and is signal."""
+def _unread(found: Mapping[str, Quantity], sigma: float) -> tuple[float | None, float | None]:
+    """sd of the loss noise that isn't made by parameter noise of sd sigma: that part is read back, and is signal.
+
+    And what it is at least, a standard error below: the difference of two numbers that are known to some tenths.
+    """
     loss, gradient = found.get("loss_noise_sd"), found.get("gradient_norm")
     if loss is None or gradient is None:
-        return None
-    # Both are known to some tenths: what is left is not said to be less than the loss noise's own error.
-    least = (loss.standard_error or 0.0) ** 2
-    return math.sqrt(max(loss.value**2 - (sigma * gradient.value) ** 2, least))
+        return None, None
+    square = loss.value**2 - (sigma * gradient.value) ** 2
+    errors = (loss.value * (loss.standard_error or 0.0), sigma**2 * gradient.value * (gradient.standard_error or 0.0))
+    # What is left is not said to be less than the loss noise's own error.
+    value = math.sqrt(max(square, (loss.standard_error or 0.0) ** 2))
+    return value, math.sqrt(max(square - 2.0 * math.hypot(*errors), 0.0))
 
 
 def _ratio(loss: float | None, gradient: float | None, sigma: float | None) -> float | None:
@@ -149,12 +150,30 @@ def _ratio(loss: float | None, gradient: float | None, sigma: float | None) -> f
     return loss / (sigma * gradient)
 
 
-def _c_star(found: Mapping[str, Quantity]) -> float | None:
-    """One-sided, see `hwzo.noise.probe_size`."""
-    loss, second = found.get("loss_noise_sd"), found.get("curvature_d2_rms")
-    if loss is None or second is None or loss.value <= 0 or not second.significant:
+def _c_star(found: Mapping[str, Quantity], loss: float | None) -> Advice | None:
+    """One-sided, see `hwzo.noise.probe_size`, for a loss noise of sd ``loss``; None where nothing is known."""
+    second = found.get("curvature_d2_rms")
+    if loss is None or loss <= 0 or second is None or not second.significant:
         return None
-    return (8.0 * loss.value**2) ** 0.25 / math.sqrt(second.value)
+    scale = min(max((8.0 * loss**2) ** 0.25 / math.sqrt(second.value), SMALLEST), LARGEST)
+    reason = f"c* = (8 s^2)^(1/4) / sqrt(D2), with loss noise s = {loss:.3g} and D2 = {second.value:.3g}"
+    return Advice(float(f"{scale:.3g}"), reason)
+
+
+def _added(found: Mapping[str, Quantity], sigma: float, loss: float | None) -> Advice | None:
+    """A commanded displacement beside own noise of sd sigma; None if one as large as is good isn't above that."""
+    scale = _c_star(found, loss)
+    gradient = _value(found, "gradient_norm")
+    if scale is None and loss is not None and gradient is not None:
+        wanted = min(max(loss / (Q_MOST * gradient), SMALLEST), LARGEST)
+        scale = Advice(float(f"{wanted:.3g}"), f"brings q = s / (sigma |g|) to {loss / (gradient * wanted):.2g}")
+    return scale if scale is not None and float(scale.value) > sigma else None
+
+
+def _probes(q: float | None) -> Advice:
+    if q is None or q <= Q_MANY:
+        return Advice(FEW, f"{'q is unknown' if q is None else f'q = {q:.2g}'}: few readings a step suffice")
+    return Advice(MANY, f"q = {q:.2g}: the loss noise is averaged over more readings a step")
 
 
 def _estimator(profile: Profile) -> Advice:

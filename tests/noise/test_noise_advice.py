@@ -13,6 +13,9 @@ from hwzo.noise.profile import DeviceRecord, Manifest
 from hwzo.testing.quadratic import QuadraticDevice
 from hwzo.train.advised import advised
 from hwzo.train.calibration import calibrate
+from hwzo.train.config import TrainConfig
+from hwzo.train.folder import RunFolder
+from hwzo.train.start import start
 
 URL = "crossbar:ideal?layers=2-4-1&engine=numpy&sigma=0.05&seed=220"
 
@@ -38,20 +41,35 @@ BASE = {
 
 
 def test_large_enough_noise_explores_alone():
-    """s^2 = .02^2, of which (sigma |g|)^2 = .015^2 is read back: q = sqrt(.000175) / .015 = .88."""
-    advice = advise(profile(BASE))
+    """s^2 = .016^2, of which (sigma |g|)^2 = .015^2 is read back: q = sqrt(.000031) / .015 = .37."""
+    advice = advise(profile({**BASE, "loss_noise_sd": q(0.016)}))
     assert advice["exploration"].value == "intrinsic-weight"
-    assert "q = 0.88" in advice["exploration"].reason
+    assert "q = 0.37" in advice["exploration"].reason
     assert advice["estimator"].value == "block"
+    assert advice["probes"].value == 8
     assert "scale" not in advice
-    expected = 0.9 * 1000 * (1 + 0.882**2) * (1 + (2 / 3) ** 2)
+    expected = 0.9 * 1000 * (1 + 0.371**2) * (1 + (2 / 3) ** 2)
     assert advice["expected_evaluations"].value == float(f"{expected:.1g}")
 
 
 def test_too_small_noise_is_added_to():
+    """By the c* rule: (8 s^2)^(1/4) / sqrt(D2), s what isn't read back of the loss noise."""
     advice = advise(profile({**BASE, "parameter_noise_sigma": q(0.001)}))
     assert advice["exploration"].value == "mixed"
-    assert advice["scale"].value == pytest.approx(0.02, rel=0.01)  # s / |g|: q falls to 1
+    assert advice["scale"].value == pytest.approx((8 * (0.02**2 - 0.001**2)) ** 0.25 / 2.0, rel=0.01)
+    assert advice["probes"].value == 8
+    bare = {name: quantity for name, quantity in BASE.items() if name != "curvature_d2_rms"}
+    advice = advise(profile({**bare, "parameter_noise_sigma": q(0.001)}))
+    assert advice["scale"].value == pytest.approx(0.04, rel=0.01)  # s / |g| / 0.5: q falls to .5
+    commandless = advise(profile({**BASE, "parameter_noise_sigma": q(0.001)}, laws=frozenset()))
+    assert commandless["exploration"].value == "intrinsic-weight"
+    assert commandless["probes"].value == 32  # q = 20
+
+
+def test_what_may_be_read_back_is_not_added_to():
+    """The gradient is known to 30%: all of the loss noise may be what sigma makes of it."""
+    unsure = {**BASE, "gradient_norm": q(1.0, error=0.3), "parameter_noise_sigma": q(0.015)}
+    assert advise(profile(unsure))["exploration"].value == "intrinsic-weight"
 
 
 def test_common_noise_wants_least_squares():
@@ -114,3 +132,48 @@ def test_training_takes_a_profile(tmp_path):
     assert run.task == "xor"
     assert "sigma=0.05" in run.device
     assert hwzo.load_run(tmp_path / "run").config.estimator == "block"
+
+
+def quiet_device():
+    """Own noise that is small beside the noise of the loss; what a batch holds, it ignores."""
+    return QuadraticDevice(
+        60, seed=3, loss_sd=0.02, parameter_noise="per-evaluation", sigma=0.0005, readback="weights", read_sd=1e-4
+    )
+
+
+def test_a_run_without_a_profile_calibrates_shortly(tmp_path):
+    """What that takes counts in the budget, what it chose is in the run's configuration, and the run can go on."""
+    told = []
+    given = {"task": "xor", "device": "quadratic:n60", "batch": 4, "budget": "3000 evaluations"}
+    result = start({}, config=TrainConfig.build(given), device=quiet_device(), run=tmp_path / "run", say=told.append)
+    assert result.exploration == "mixed"
+    short = RunFolder(tmp_path / "run").description()["method"]["measured"]
+    assert short["parameter_noise_sigma"] == pytest.approx(0.0005, rel=0.1)
+    assert result.evaluations == 97 + 8 * result.steps
+    assert any("97 evaluations of the budget" in line for line in told)
+    for name in ("exploration mixed", "scale", "estimator block", "probes 8"):
+        assert any(line.startswith(f"calibrated: {name}") for line in told), name
+    config = RunFolder(tmp_path / "run").config()
+    assert (config.exploration, config.estimator, config.probes) == ("mixed", "block", 8)
+    assert config.scale is not None
+    assert config.scale > 0.005
+    more = hwzo.train(device=quiet_device(), run=tmp_path / "run", resume=True, budget="3400 evaluations")
+    assert more.exploration == "mixed"
+    assert more.steps > result.steps
+
+
+def test_a_small_budget_is_not_spent_on_calibrating(tmp_path):
+    told = []
+    given = {"task": "xor", "device": "quadratic:n60", "batch": 4, "budget": "400 evaluations"}
+    result = start({}, config=TrainConfig.build(given), device=quiet_device(), run=tmp_path / "run", say=told.append)
+    assert result.exploration == "intrinsic-weight"
+    assert result.evaluations == 8 * result.steps
+    assert any("97 evaluations" in line and "more than 5% of the budget" in line for line in told)
+
+
+def test_what_is_set_is_not_calibrated_for(tmp_path):
+    given = {"task": "xor", "device": "quadratic:n60", "batch": 4, "exploration": "intrinsic-weight"}
+    config = TrainConfig.build({**given, "budget": "3000 evaluations"})
+    result = start(given, config=config, device=quiet_device(), run=tmp_path / "run")
+    assert result.exploration == "intrinsic-weight"
+    assert result.evaluations == 8 * result.steps
