@@ -11,7 +11,8 @@ from hwzo.deploy.layout import Mapping
 from hwzo.network import ACTIVATIONS, Network
 from hwzo.parameters import Array
 
-STEPS = 2.0 ** (np.arange(-12, 9) / 4.0)
+FILLED = 12
+STEPS = 2.0 ** (np.arange(-FILLED, 9) / 4.0)
 """Gains that are tried, as multiples of the one at which the layer's largest weight fills the window."""
 LATER = 2.0
 """Cells are taken to be so many times as noisy as right after a write: they drift apart and flicker more as they age.
@@ -76,7 +77,9 @@ def expected_squares(gain: float, block: Array, at: int, signals: Signals, colum
     return (slopes * (np.square(systematic) + np.square(over))).mean(axis=0) + slopes.mean(axis=0) * gain**2 * noise
 
 
-def choose_gains(mapping: Mapping, theta: Array, columns: Columns, inputs: Array | None = None) -> tuple[Array, Array]:
+def choose_gains(
+    mapping: Mapping, theta: Array, columns: Columns, inputs: Array | None = None, *, clip: bool = True
+) -> tuple[Array, Array]:
     """Gains, one value a layer, that make the expected error of each layer's pre-activations least.
 
     Within a layer they are equal, so that node noise stays equal among its units: methods that learn from it weigh a
@@ -87,6 +90,7 @@ def choose_gains(mapping: Mapping, theta: Array, columns: Columns, inputs: Array
         theta: (n,) the network's weights.
         columns: what the device does to a sum.
         inputs: (samples, n_inputs) such as will come; None: random ones.
+        clip: whether the largest weights may be cut off where the others gain more by it.
 
     Returns:
         The gains (n_columns,), and the rms errors (2,) that are expected without gains and with them, as a share of
@@ -103,11 +107,12 @@ def choose_gains(mapping: Mapping, theta: Array, columns: Columns, inputs: Array
     for at, block in enumerate(network.blocks(theta)):
         power = float((signals.slopes[at] * np.square(signals.sums[at])).mean()) or 1.0
         filled = float(np.abs(block).max()) / window if np.isfinite(window) else 1.0
-        tried = STEPS * (filled or 1.0)
+        tried = STEPS[0 if clip else FILLED :] * (filled or 1.0)
         errors = [expected_squares(gain, block, at, signals, columns, window).mean() for gain in tried]
         best = int(np.argmin(errors))
         plain = expected_squares(1.0, block, at, signals, columns, window).mean()
-        gain = 1.0 if plain <= errors[best] else float(tried[best])
-        shares[:, at] = plain / power, min(errors[best], plain) / power
+        kept = plain <= errors[best] and (clip or filled <= 1.0)
+        gain = 1.0 if kept else float(tried[best])
+        shares[:, at] = plain / power, (plain if kept else errors[best]) / power
         gains.append(np.repeat(gain, network.stages[at].columns))
     return np.concatenate(gains), np.sqrt(shares.mean(axis=1))

@@ -42,6 +42,7 @@ def choose_mapping(
     *,
     gains: bool = True,
     orders: bool = True,
+    clip: bool = True,
     stuck: StuckCells | None = None,
     columns: Columns | None = None,
     inputs: Array | None = None,
@@ -57,6 +58,7 @@ def choose_mapping(
         gains: whether layers get gains, see `hwzo.deploy.gains.choose_gains`; not where the device has none.
         orders: whether hidden units are reordered, see `hwzo.deploy.orders.choose_orders`; not where no cell is known
             to be stuck.
+        clip: whether gains may cut off the largest weights, where the others gain more by it.
         stuck: which cells are stuck; None: as the profile says.
         columns: what is known of the columns, if they were measured before; None: see ``measure``.
         inputs: (samples, n_inputs) such as will come, of the training split; None: random ones.
@@ -81,7 +83,7 @@ def choose_mapping(
             columns = known or Columns.assumed(device.parameters)
             if known is None:
                 say("gains are chosen for assumed noise: calibrate the device (hwzo calibrate) and give --profile")
-        values, errors = choose_gains(mapping, theta, columns, inputs)
+        values, errors = choose_gains(mapping, theta, columns, inputs, clip=clip)
         mapping = mapping.with_gains(values)
         what = "expected rms error of the pre-activations, as a share of them"
         bought.append(Bought("gains", what, float(errors[0]), float(errors[1])))

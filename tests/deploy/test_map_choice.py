@@ -105,6 +105,15 @@ def test_gains_take_in_weights_outside_the_window_and_raise_small_ones():
     assert (np.diff(gains[:5]) == 0).all()  # a layer each
 
 
+def test_nothing_is_cut_off_unless_it_may_be():
+    device = connect("pcm", "20-10-5")
+    theta = weights_of(device, spread=0.5)  # normal ones: the largest of 265 stands alone
+    for factor in (0.1, 1.0, 3.0):
+        free, tight = (choose_mapping(factor * theta, device, clip=clip)[0] for clip in (True, False))
+        assert (np.abs(tight.cells(factor * theta)) <= 1.0 + 1e-12).all()
+        assert (np.abs(free.cells(factor * theta)) > 1.0).any()
+
+
 def test_a_converter_that_ends_early_is_kept_clear_of():
     device = connect("ideal", "20-5-3")
     theta = np.clip(weights_of(device), -1, 1)
