@@ -243,3 +243,6 @@ def test_other_things_that_dont_go():
         model_on("crossbar:pcm", np.zeros(3))
     with pytest.raises(ConfigError, match="shape"):
         model_on("lava:lif", np.zeros(3))
+    for wrong, message in ((np.nan, "is nan, not a finite number"), (np.inf, "not a finite"), (1.5, "is outside")):
+        with pytest.raises(ConfigError, match=message):
+            model_on("lava:lif?layers=2-1", np.array([0.1, wrong, 0.2]))
