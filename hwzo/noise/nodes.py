@@ -17,6 +17,8 @@ COPIES = 4
 FEWEST = 2
 EDGE = 1e-3
 """A converter is said to saturate if more than this share of its readings stand at one end of its range."""
+PILED = 8
+"""And so many at least: of a tail that just ends there a few may share its last level."""
 
 
 SAMPLES = 128
@@ -75,8 +77,8 @@ def estimate(
     squares in what remains of them. It counts everything that is new in each sample, the converter's rounding included.
 
     Gain and offset, of the first layer: a straight line through mean readings against what inputs and the weights read
-    back give, a column each. Weights that read outside of their bounds may have been cut off: what they add is left
-    free.
+    back give, a column each, less what errors of the read-back add to the spread of the latter. Weights that read
+    outside of their bounds may have been cut off: what they add is left free.
 
     Args:
         layers: (evaluations, batch, units) each.
@@ -106,7 +108,7 @@ def estimate(
         reason = "needs weights that are read back: a gain can't be told from errors of writing"
         found.left_out |= dict.fromkeys(("adc_gain", "adc_offset"), reason)
     else:
-        found.add(_line(layers, inputs, realised.mean(axis=0), inside, network))
+        found.add(_line(layers, inputs, realised.mean(axis=0), inside, network, read_square / len(realised)))
     return found
 
 
@@ -161,7 +163,7 @@ def _converter(layers: list[Array]) -> Findings:
         (int(np.count_nonzero(np.abs(values - end) < 1.5 * step)) - int(np.count_nonzero(values == end)))
         for end in (top, bottom)
     )[0]
-    piled = bool(step) and top > bottom and at_end > max(2 * near, EDGE * values.size)
+    piled = bool(step) and top > bottom and at_end > max(2 * near, EDGE * values.size, PILED)
     # A row a sample and half of the evaluations: its copies, all units of all layers.
     ends = np.concatenate([((layer == top) | (layer == bottom)) & piled for layer in layers], axis=2).mean(axis=2)
     halves = np.stack([half.mean(axis=0) for half in np.array_split(ends, 2)])
@@ -177,7 +179,9 @@ def _converter(layers: list[Array]) -> Findings:
     return found
 
 
-def _line(layers: list[Array], inputs: Array, realised: Array, inside: Array | None, network: Network) -> Findings:
+def _line(
+    layers: list[Array], inputs: Array, realised: Array, inside: Array | None, network: Network, misread: float
+) -> Findings:
     found = Findings()
     stage = network.stages[0]
     samples = len(inputs)
@@ -198,9 +202,11 @@ def _line(layers: list[Array], inputs: Array, realised: Array, inside: Array | N
         reason = f"{stage.columns} columns, with inputs that drive them; at least 2 are needed"
         found.left_out = dict.fromkeys(("adc_gain", "adc_offset"), reason)
         return found
-    # A row a column: sums of which pooled least squares is made. Columns differ in offset, not in gain.
+    # A row a column: sums of which pooled least squares is made. Columns differ in offset, not in gain. Errors of
+    # reading weights back, of mean square ``misread``, spread what is expected further than what is seen.
     centred = expected - expected.mean(axis=0)
-    features = np.stack([np.square(centred).mean(axis=0), (centred * seen).mean(axis=0)], axis=1)
+    unseen = misread * float(np.var(driven, axis=0).sum())
+    features = np.stack([np.square(centred).mean(axis=0) - unseen, (centred * seen).mean(axis=0)], axis=1)
     value, error, dof = jackknife(features, lambda row: row[1] / row[0]).scalars
     about = "readings of the first layer's columns over what inputs and weights read back give"
     found.quantities["adc_gain"] = Quantity.mean(value, error, "1", seen.size, dof=dof, about=about)
