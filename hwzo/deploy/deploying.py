@@ -6,7 +6,6 @@ import json
 import math
 import time
 import zlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-from hwzo.data.catalogue import load_task
 from hwzo.data.task import SplitName, Task
 from hwzo.deploy import probe_set
 from hwzo.deploy.closed_loop import BEYOND_CHANCE, MOST_WRITES, Progress, State, Watch, Written, program_and_verify
@@ -26,24 +24,18 @@ from hwzo.deploy.journal import Counted, Journal, Outcome
 from hwzo.deploy.mapped import MappedDevice
 from hwzo.deploy.mapping import Bought, Mapping, choose_mapping
 from hwzo.deploy.orders import choose_orders, importance, unreached
-from hwzo.deploy.sources import load_source
+from hwzo.deploy.stand import Say, Settings, Stand, fitted, open_for, unclipped
 from hwzo.deploy.stuck import StuckCells
 from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look, look_writes, residual_of, subset
 from hwzo.deploy.touch_up import TouchUp, touch_up
 from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
-from hwzo.network import Network, accuracy
+from hwzo.network import accuracy
 from hwzo.noise.profile import DeviceRecord, Profile
 from hwzo.noise.setup import on_grid, ranges
-from hwzo.parameters import Array, ParameterSpec, parameters_crc32
+from hwzo.parameters import Array, parameters_crc32
 from hwzo.probes import Cost, Probes
-from hwzo.registry import connect
-from hwzo.train.budget import Budget
-from hwzo.train.evaluate import check_fit
-from hwzo.train.guard import GuardedDevice
 from hwzo.train.weights import Weights
-
-Say = Callable[[str], None]
 
 SHARE = 0.99
 """Of the cells that aren't stuck, so many must be within the tolerance."""
@@ -54,45 +46,6 @@ SUSPICIOUS = 0.25
 END_WRITES = 2
 MAPPING_WRITES = 2
 """That choosing a mapping may take of a cell."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a deployment is done.
-
-    Args:
-        tolerance: weight units of the device; None: three standard deviations of what can't be helped.
-        touch_up: what it may spend, and how it learns; None: none.
-        gains, orders: whether the mapping uses columns' gains, and reorders hidden units around stuck cells.
-        clip: whether weights outside what the device can hold are moved into it.
-        most_writes: of one cell, by program and verify.
-        seed: of an emulated device whose URL sets none, of which cells are looked at, and of the touch-up.
-    """
-
-    tolerance: float | None = None
-    touch_up: TouchUp | None = None
-    gains: bool = True
-    orders: bool = True
-    clip: bool = False
-    most_writes: int = MOST_WRITES
-    seed: int = 0
-
-    def check(self) -> Settings:
-        """These settings, if they can be used.
-
-        Raises:
-            ConfigError: names the key and what is allowed.
-        """
-        value = self.tolerance
-        if value is not None and (isinstance(value, bool) or not (math.isfinite(value) and value > 0.0)):
-            raise ConfigError(f"tolerance = {value!r} must be above 0 and finite, in weight units", key="tolerance")
-        if isinstance(self.most_writes, bool) or not 1 <= self.most_writes <= 10_000:
-            raise ConfigError(f"most_writes = {self.most_writes!r} must be from 1 to 10000", key="most_writes")
-        if isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
-            raise ConfigError(f"seed = {self.seed!r} must be a whole number from 0 to 4294967295", key="seed")
-        if self.touch_up is not None:
-            Budget.parse(self.touch_up.budget)
-        return self
 
 
 def deploy(
@@ -150,121 +103,6 @@ def deploy(
             return _Deploying(stand, settings, known, output, watch, say).run()
     finally:
         stand.close()
-
-
-@dataclass
-class Stand:
-    """Weights, and a device that they fit.
-
-    Args:
-        weights: to be deployed.
-        guard: the device.
-        task: theirs; None if nobody knows.
-        ours: whether the device was opened here.
-    """
-
-    weights: Weights
-    guard: GuardedDevice
-    task: Task | None
-    ours: bool
-
-    def close(self) -> None:
-        """Close the device if it was opened here."""
-        try:
-            if self.ours:
-                self.guard.close()
-        finally:
-            self.guard.release()
-
-
-def open_for(
-    source: object,
-    device: str | Device | None,
-    task: str | Task | None,
-    seed: int,
-    say: Say,
-    *,
-    layers: str | None = None,
-    activation: str | None = None,
-) -> Stand:
-    """Load weights and open a device that they fit.
-
-    Raises:
-        ConfigError: they don't; shows both.
-        CapabilityError: the device doesn't read back its weights.
-    """
-    named = task.name if isinstance(task, Task) else task
-    weights = load_source(source, task=named, layers=layers, activation=activation, say=say)
-    if not np.isfinite(weights.theta).all():
-        raise ConfigError("the weights hold a number that is not finite; nothing was written", key="source")
-    name = named or weights.task
-    chosen = task if isinstance(task, Task) else load_task(name) if name else None
-    network = Network.parse(weights.layers, weights.activation) if weights.layers else None
-    if device is None and not weights.device:
-        raise ConfigError("these weights don't say which device they are for; name one with --device URL", key="device")
-    drawn = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])  # the seed that training would give it
-    window = weights.window if weights.window is not None or chosen is None else chosen.window
-    opened = (
-        connect(device or weights.device, network=network, window=window, seed=drawn)
-        if device is None or isinstance(device, str)
-        else device
-    )
-    stand = Stand(weights, GuardedDevice(opened), chosen, opened is not device)
-    try:
-        told = str(source) if isinstance(source, str | Path) else type(source).__name__
-        check_fit(weights, stand.guard, told)
-        if not stand.guard.capabilities.reads_back("weights"):
-            raise CapabilityError(
-                f"{stand.guard.info} reads back {stand.guard.capabilities.readback!r}, not weights: what is written "
-                "into it can't be verified; open it with readback=weights if it has that, or begin a training on it "
-                "with these weights: hwzo train --set start=WEIGHTS"
-            )
-        layered = stand.guard.capabilities.network
-        if chosen is not None and layered is not None:
-            needs = (chosen.network.layers[0], chosen.network.layers[-1])
-            if needs != (layered.layers[0], layered.layers[-1]):
-                raise ConfigError(
-                    f"task {chosen.name!r} has {needs[0]} inputs and {needs[1]} outputs; the weights are for "
-                    f"{layered.label}",
-                    key="task",
-                )
-        return stand
-    except BaseException:
-        stand.close()
-        raise
-
-
-def fitted(weights: Weights, bounds: ParameterSpec, *, clip: bool) -> tuple[Array, int]:
-    """The weights (n,) within what the device can hold, and how many had to be moved.
-
-    Raises:
-        ConfigError: some lie outside, and ``clip`` is false.
-    """
-    theta = weights.theta
-    inside = bounds.clip(theta)
-    out = np.abs(inside - theta) > 1e-9 * np.abs(theta)
-    count = int(np.count_nonzero(out))
-    if count and not clip:
-        worst = int(np.argmax(np.abs(inside - theta)))
-        raise ConfigError(
-            f"{count} of {len(theta)} weights lie outside what the device can hold, such as "
-            f"{bounds.name_of(worst)} = {theta[worst]:.4g} in [{bounds.lower[worst]:.4g}, {bounds.upper[worst]:.4g}]; "
-            "nothing was written; --clip moves them to the nearest it can, or widen its window (window=... in its URL)",
-            key="clip",
-        )
-    return inside, count
-
-
-def unclipped(mapping: Mapping, theta: Array) -> Array:
-    """The mapping's gains (n_columns,), raised layer by layer until all weights ``theta`` (n,) fit."""
-    if mapping.network is None:
-        return mapping.gains
-    lower, upper = mapping.parameters.lower, mapping.parameters.upper
-    cells = mapping.cells(theta)
-    over = np.maximum(cells / np.where(cells > 0.0, upper, -np.inf), cells / np.where(cells < 0.0, lower, np.inf))
-    layers = mapping.by_layer(mapping.gains)
-    factors = [max(1.0, float(block.max())) for block in mapping.network.blocks(over)]
-    return np.concatenate([gains * factor for gains, factor in zip(layers, factors, strict=True)])
 
 
 @dataclass

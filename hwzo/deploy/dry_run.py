@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from hwzo.data.task import Task
 from hwzo.deploy.closed_loop import MOST_WRITES
-from hwzo.deploy.deploying import Say, Settings, fitted, open_for, unclipped
 from hwzo.deploy.mapping import choose_mapping
+from hwzo.deploy.stand import Say, Settings, fitted, open_for, unclipped
 from hwzo.deploy.stuck import StuckCells
 from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look, look_writes, residual_of, subset
 from hwzo.device import Device

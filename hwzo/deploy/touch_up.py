@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ from hwzo.train.start import start
 from hwzo.train.weights import Weights
 
 METHOD = "intrinsic"
-RATE_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,8 @@ class TouchUp:
     Args:
         budget: such as ``"2000 evaluations"``.
         method: a method's name.
-        rate: of its update; None: `RATE_SHARE` of what the method takes to learn from scratch.
+        rate: of its update; None: the method's own. Smaller and larger ones did no better on validation (0.005 and 0.02
+            against 0.01, on pcm with 5% stuck cells and on reram-wan, four chips each).
         seed: of the order of the samples.
     """
 
@@ -106,9 +105,3 @@ def touch_up(
     device.program(theta)  # writes nothing where it is there already
     begun.unlink(missing_ok=True)
     return np.asarray(theta, dtype=np.float64), result
-
-
-def forget(run: Path) -> None:
-    """Remove a touch-up that came to nothing."""
-    shutil.rmtree(run, ignore_errors=True)
-    run.with_name(run.name + ".start.safetensors").unlink(missing_ok=True)
