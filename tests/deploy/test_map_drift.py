@@ -242,3 +242,17 @@ def test_weights_of_a_file_are_what_is_evaluated(weights):
     aged = evaluate_at(weights, device, at=[0.0], compensation="off", repeats=1).points[0]
     assert (aged.accuracy, aged.loss) == (plain.accuracy, plain.loss)
     assert Weights.load(weights).task == "digits"
+
+
+def test_a_deployment_ages_with_its_mapping_and_corrections(weights, tmp_path):
+    """With stuck cells: its own device gets the corrections of its cells, another one is said not to."""
+    url = "crossbar:pcm?layers=64-16-10&engine=numpy&stuck=0.03&node_noise=0.02&seed="
+    deployment = hwzo.deploy(weights, f"{url}5", output=tmp_path / "there.h5")
+    said = []
+    own = evaluate_at(tmp_path / "there.h5", at="1 s, 30 d", repeats=2, say=said.append)
+    assert said == []
+    assert own.device == deployment.result.device
+    assert own.points[0].accuracy > deployment.result.accuracy - 0.05
+    other = evaluate_at(tmp_path / "there.h5", f"{url}6", at="1 s", repeats=2, say=said.append)
+    assert "corrections" in said[0]
+    assert other.points[0].accuracy < own.points[0].accuracy  # its stuck cells are elsewhere
