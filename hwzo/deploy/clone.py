@@ -61,9 +61,10 @@ def clone(device: str | Device, *, task: str = "", repeats: int = REPEATS, say: 
     else:
         found = _of_device(device, task, repeats)
     typical = float(np.sqrt(np.mean(np.square(found.standard_error))))
+    sure = f"their means are known to {typical:.2g} weight units (rms of their standard errors)"
     say(
-        f"read {found.standard_error.size:,} weights {repeats} times each from {found.weights.device}: their means are "
-        f"known to {typical:.2g} weight units (rms of their standard errors)"
+        f"read {found.standard_error.size:,} weights {repeats} times each from {found.weights.device}: "
+        + (sure if typical else "each gave the same number every time")
     )
     return found
 

@@ -239,9 +239,9 @@ def test_files_of_anything_else_are_told(kind: str, content: bytes, tmp_path: Pa
 
 
 def test_what_is_no_source_is_told(tmp_path: Path):
-    (tmp_path / "x.h5").touch()
+    (tmp_path / "x.txt").touch()
     for source, says in {
-        tmp_path / "x.h5": r"no kind that holds weights.*\.onnx",
+        tmp_path / "x.txt": r"no kind that holds weights.*\.onnx",
         tmp_path / "none.pt": r"does not exist.*\.onnx",
         tmp_path: "run",
         "a\0b.pt": "can't be looked at|does not exist",
@@ -250,6 +250,42 @@ def test_what_is_no_source_is_told(tmp_path: Path):
             load_source(source)
     with pytest.raises(ConfigError, match="a int is no source"):
         load_source(3)
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+
+    with pytest.raises(ConfigError, match="Pipeline has more steps"):
+        load_source(make_pipeline(MLPClassifier()))
+
+
+def test_a_deployment_is_a_source(tmp_path: Path):
+    import hwzo
+    from hwzo.deploy.deploying import deploy
+
+    weights = weights_of("4-3-2", scale=0.2)
+    device = hwzo.connect("crossbar:ideal?layers=4-3-2")
+    deploy(weights, device, output=tmp_path / "x.h5")
+    device.close()
+    loaded = load_source(tmp_path / "x.h5")
+    np.testing.assert_allclose(loaded.theta, weights.theta, rtol=0, atol=1e-12)
+    (tmp_path / "y.h5").write_bytes(b"nothing")
+    with pytest.raises(FileError, match=r"y\.h5"):
+        load_source(tmp_path / "y.h5")
+
+
+def test_bfloat16_in_a_safetensors_file(tmp_path: Path):
+    import json as text
+
+    values = np.array([[1.0, -2.5], [0.15625, 3.0e5]], np.float32)  # their lower halves are 0, but for the last
+    kept = values.view(np.uint32) >> 16
+    header = text.dumps({"a.weight": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]}}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + kept.astype("<u2").tobytes())
+    block = Network.parse("2-2").blocks(load_source(path).theta)[0]
+    np.testing.assert_allclose(block[:-1].T, values, rtol=2**-7)
+    np.testing.assert_array_equal(block[:-1].T[0], values[0])
+    path.write_bytes(path.read_bytes().replace(b"BF16", b"F8_9"))
+    with pytest.raises(FileError, match=r"x\.safetensors is damaged, or can't be read"):
+        load_source(path)
 
 
 # --- scikit-learn ---

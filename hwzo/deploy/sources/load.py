@@ -14,7 +14,7 @@ from hwzo.parameters import Array
 from hwzo.train.evaluate import load_weights
 from hwzo.train.weights import Weights
 
-KINDS = "a run's folder, .safetensors, .pt or .pth (a state dict), .onnx, .nir, or a bundle's .zip"
+KINDS = "a run's folder, .safetensors, .pt or .pth (a state dict), .onnx, .nir, a bundle's .zip, or a deployment's .h5"
 
 
 def load_source(
@@ -28,8 +28,8 @@ def load_source(
     """Learned weights from wherever they lie.
 
     Args:
-        source: a run's folder; a file of weights (.safetensors, .pt, .pth, .onnx, .nir, a bundle's .zip); or an object:
-            `Weights`, a scikit-learn MLP, a torch module, a state dict.
+        source: a run's folder; a file of weights (.safetensors, .pt, .pth, .onnx, .nir, a bundle's .zip, a deployment's
+            .h5); or an object: `Weights`, a scikit-learn MLP, a torch module, a state dict.
         task: what they were learned for, if the source doesn't say, or instead of what it says.
         layers: the network, such as ``"28x28x1-16c3-p2-10"``, where tensors alone don't tell it.
         activation: of the hidden layers, where the source doesn't say: tanh, relu, sigmoid or linear.
@@ -51,6 +51,12 @@ def load_source(
         where = type(source).__name__
         found = torch_object.network_of(source, layers=layers, activation=activation, say=say)
     else:
+        if hasattr(source, "named_steps"):
+            raise ConfigError(
+                f"a {type(source).__name__} has more steps than a network; give its last one, and what the others make "
+                "of the inputs as a task's inputs",
+                key="source",
+            )
         raise ConfigError(
             f"a {type(source).__name__} is no source of weights; give Weights, a fitted MLPClassifier, a torch module, "
             f"a state dict, or the path of {KINDS}",
@@ -79,6 +85,10 @@ def _from_file(path: Path, *, task: str | None, layers: str | None, activation: 
         found = onnx_file.network_of(path, layers=layers, say=say)
     elif kind == ".nir":
         found = nir_file.network_of(path, activation=activation, say=say)
+    elif kind == ".h5":
+        from hwzo.deploy.deployment import Deployment  # it takes h5py, which nothing else here does
+
+        return for_task(Deployment.load(path).weights, task)
     elif kind == ".zip":
         return for_task(read_bundle(path).weights, task)
     else:

@@ -20,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from hwzo.deploy.sources.safetensors_file import from_bfloat16
 from hwzo.errors import FileError
 
 Tensor = NDArray[Any]
@@ -163,8 +164,8 @@ class _Archive:
                 raise FileError(
                     f"{self._path} is damaged: storage {storage.key} has {flat.size} numbers, not {storage.elements}"
                 )
-            if storage.kind == "BFloat16Storage":  # the upper half of a float32
-                flat = (flat.astype("<u4") << 16).view("<f4")
+            if storage.kind == "BFloat16Storage":
+                flat = from_bfloat16(flat)
             self._storages[storage.key] = flat
         flat = self._storages[storage.key]
         steps = [(n - 1) * step for n, step in zip(size, stride, strict=True)]
