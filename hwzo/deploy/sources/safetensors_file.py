@@ -60,4 +60,5 @@ def _numbers(name: str, part: dict[str, Any]) -> NDArray[Any]:
 
 def from_bfloat16(halves: NDArray[Any]) -> NDArray[np.float32]:
     """Numbers of which the upper half is given, as uint16: NumPy has no such type."""
-    return np.asarray((halves.astype("<u4") << 16).view("<f4"))
+    whole = np.left_shift(halves.astype(np.uint32), 16)
+    return np.frombuffer(whole.tobytes(), np.float32)
