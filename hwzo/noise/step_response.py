@@ -20,8 +20,9 @@ STEP = 0.3
 """Of the way from the middle of a parameter's range to its end: well above what writes and reads are off by."""
 INNER = 0.6
 """Share of the range that steps begin in: bounds, which differ from device to device, stay out of reach."""
-FOLLOWED = 1e-3
-"""Steps that come out as commanded to within this share, or to within their intervals, are said to."""
+FOLLOWED = 0.02
+"""Steps that come out as commanded to within this share are said to, however well it is known: what an accurate write
+leaves of them, such as cells that can't go below 0, is no response of pulses."""
 CLEAR = 3.0
 """Standard errors that the slopes of up and down must differ by for their crossing to be told."""
 FEWEST = 16
