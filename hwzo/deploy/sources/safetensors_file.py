@@ -52,10 +52,9 @@ def _numbers(name: str, part: dict[str, Any]) -> NDArray[Any]:
     kind = str(part["dtype"])
     if kind not in KINDS:
         raise ValueError(f"tensor {name!r} is stored as {kind}; {', '.join(KINDS)} are read")
-    values: NDArray[Any] = np.frombuffer(bytes(part["data"]), KINDS[kind])
-    if kind == "BF16":
-        values = from_bfloat16(values)
-    return np.reshape(values, part["shape"])
+    flat: NDArray[Any] = np.frombuffer(bytes(part["data"]), KINDS[kind])
+    shape: list[int] = part["shape"]
+    return (from_bfloat16(flat) if kind == "BF16" else flat).reshape(shape)
 
 
 def from_bfloat16(halves: NDArray[Any]) -> NDArray[np.float32]:
