@@ -97,3 +97,15 @@ def test_what_has_no_twin(tmp_path):
     calibrate(QuadraticDevice(4, seed=1, loss_sd=0.1), tmp_path / "box.h5", seed=56)
     with pytest.raises(ConfigError, match="black box"):
         connect(f"crossbar:{tmp_path / 'box.h5'}")
+
+
+def test_slow_noise_stays_slow(tmp_path):
+    """1/f noise read back accurately; the twin's, of one process a decade, is within a tenth of it in size."""
+    url = "crossbar:pcm?layers=16-16-6&engine=numpy&seed=231&flicker=2&read_error=0.0005&adc_bits=0&dac_bits=0"
+    slow = calibrate(url, tmp_path / "slow.h5", seed=57)
+    twin = calibrate(twin_url(slow, 7) + "&engine=numpy", seed=58)
+    for name in ("parameter_noise_sigma", "programming_noise_sd"):
+        assert twin.quantities[name].value == pytest.approx(slow.quantities[name].value, rel=0.12), name
+    assert twin.quantities["noise_slope"].low > 1.0  # far from white
+    _, gaps = compare_with_twin(slow, url, seed=59)
+    assert [gap.name for gap in gaps if gap.differs] == []
