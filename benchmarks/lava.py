@@ -10,7 +10,7 @@ precision, by its loss. Rows:
     rebuild    Lava's own processes built anew for each evaluation
     graph      Lava's own processes, built once: one network, and 32 side by side
     kill       seconds from a signal to the error, worker or one of Lava's processes, and what is left then
-    soak       100,000 evaluations, and 2,000 in the graph: memory, descriptors and shared memory of the worker, early and
+    soak       100,000 evaluations, and 2,000 in the graph: memory, descriptors, shared memory of the worker, early and
                at the end
     digits     test accuracy, seeds 0 to N - 1: by commanded directions without noise, by the emulated noise of its
                nodes, and by that of its weights; then the trained parameters through Lava's own processes
@@ -57,7 +57,6 @@ from hwzo_backends.lava.worker import QUICK
 SAMPLES = 32
 COUNTS = (1, 8, 64, 256)
 TURN_S = 0.15
-REBUILDS = 5
 DIGITS = {
     "commanded": ("lava:lif?noise=none", "block", "60000 evaluations"),
     "noise of nodes": ("lava:lif?noise=loihi1&exponent=7", "intrinsic", "12000 evaluations"),
@@ -203,20 +202,22 @@ class Peer:
 
 
 def rebuild(rounds: int) -> list[Row]:
-    """Under Lava's own Python, where the whole of it is timed and nothing else; and trial mode, for the ratio."""
+    """Under Lava's own Python, where the whole of it is timed and nothing else; beside trial mode, turn by turn."""
     device, batch = opened("noise=none&readback=loss"), batch_of()
     peer = Peer(device)
-    seconds = peer.ask(f"rebuild {max(REBUILDS, rounds)}")
+    anew, found, ratios = list[float](), {1: list[float](), 64: list[float]()}, {1: list[float](), 64: list[float]()}
+    for _ in range(rounds):
+        anew.append(1 / peer.ask("rebuild 1")[0])
+        for count in found:
+            found[count].append(per_second(partial(device.measure, Probes.plain(count), batch), count, [])[0])
+            ratios[count].append(found[count][-1] / anew[-1])
     peer.close()
-    one = [per_second(partial(device.measure, Probes.plain(1), batch), 1, [])[0] for _ in range(rounds)]
-    many = [per_second(partial(device.measure, Probes.plain(64), batch), 64, [])[0] for _ in range(rounds)]
     device.close()
-    each = statistics.median(seconds)
-    return [
-        row("64-32-10", "rebuilt for each evaluation", [1 / second for second in seconds]),
-        row("64-32-10, K = 1, beside it", "trial mode", one, times_rebuild=statistics.median(one) * each),
-        row("64-32-10, K = 64, beside it", "trial mode", many, times_rebuild=statistics.median(many) * each),
-    ]
+    rows = [row("64-32-10", "rebuilt for each evaluation", anew)]
+    for count, values in found.items():
+        times = {"ratio": statistics.median(ratios[count]), "ratio_spread": spread(ratios[count])}
+        rows.append(row(f"64-32-10, K = {count}, against rebuilding", "trial mode", values, **times))
+    return rows
 
 
 def graph(rounds: int) -> list[Row]:
@@ -415,12 +416,10 @@ def show(rows: list[Row]) -> None:
             more = f"left: {each['left']}" if "left" in each else ""
             if "ratio" in each:
                 low, high = each["ratio_spread"]
-                more = f"ratio {each['ratio']:.2f} ({low:.2f} to {high:.2f})"
+                more = f"ratio {each['ratio']:,.2f} ({low:,.2f} to {high:,.2f})"
             if "processor_ratio" in each:
                 low, high = each["processor_ratio_spread"]
                 more += f"; of processor time {each['processor_ratio']:.2f} ({low:.2f} to {high:.2f})"
-            if "times_rebuild" in each:
-                more = f"{each['times_rebuild']:,.0f} times as many"
             if "early" in each:
                 more = f"early {each['early']}, at the end {each['at_the_end']}"
         bounds = " to ".join(f"{bound:,.4g}" for bound in each["spread"])
@@ -452,7 +451,7 @@ def main() -> int:
             rows += [{"part": name, **each, "load_average": round(os.getloadavg()[0], 1)} for each in parts[name]()]
             print(f"{name}: done", file=sys.stderr)
     machine = {"python": platform.python_version(), "numpy": np.__version__, "cores": os.cpu_count()}
-    machine |= {"lava": str(environment.find()), "processor": platform.machine()}
+    machine |= {"lava": str(environment.find()), "processor": platform.machine(), "load_average": os.getloadavg()}
     if given.json:
         print(json.dumps({"machine": machine, "rows": rows}))
     else:
