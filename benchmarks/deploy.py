@@ -1,11 +1,12 @@
 """What deploying costs in accuracy: PCM, stuck cells, a month of drift, other chips, a board, power cuts.
 
-    python benchmarks/deploy.py [--case NAME ...] [--devices N] [--json]
+    python benchmarks/deploy.py [--case NAME ...] [--devices N] [--keep FOLDER] [--json]
 
 Digits, 64-32-10, test accuracy. Draw k is a chip of its own (device seed k) and, but for ``transfer``, a network of its
 own, learned by backpropagation in float on an ideal device with training seed k; errors are standard errors of means
 over the draws, and differences are of pairs. Each accuracy is a mean of 5 passes over the 360 test samples. Nothing was
-chosen with these seeds, or on test data. Everything is emulated.
+chosen with these seeds, or on test data. Everything is emulated. With ``--keep`` what was trained stays, and isn't
+trained again.
 """
 
 from __future__ import annotations
@@ -93,12 +94,13 @@ class Bench:
     """Weights, and how they are read on a device.
 
     Args:
-        folder: for runs and deployments.
+        runs: folder of what is trained.
+        folder: for deployments.
         n: draws.
     """
 
-    def __init__(self, folder: Path, n: int) -> None:
-        self.folder, self.n = folder, n
+    def __init__(self, runs: Path, folder: Path, n: int) -> None:
+        self.runs, self.folder, self.n = runs, folder, n
         self.batch = load_task("digits").batch("test")
 
     def say(self, text: str) -> None:
@@ -107,10 +109,10 @@ class Bench:
 
     def weights(self, seed: int) -> Path:
         """A run of backpropagation in float."""
-        run = self.folder / f"float-{seed}"
-        if not run.exists():
+        run = self.runs / f"float-{seed}"
+        if not (run / "weights.safetensors").exists():
             device = "crossbar:ideal?engine=numpy"
-            hwzo.train("digits", device, method="backprop", budget="2000 evaluations", seed=seed, run=run)
+            hwzo.train("digits", device, method="backprop", budget="2000 evaluations", seed=seed, run=run, resume=True)
         return run
 
     def floats(self) -> list[float]:
@@ -222,10 +224,11 @@ def drift_case(bench: Bench) -> list[Row]:
 
 def transfer_case(bench: Bench) -> list[Row]:
     """Learned on one resistive chip by its own noise, deployed to others."""
-    run = bench.folder / "source"
+    run = bench.runs / "source"
     source = f"crossbar:reram-wan?seed={SOURCE_SEED}"
-    if not run.exists():
-        hwzo.train("digits", source, method="intrinsic", budget="8000 evaluations", seed=SOURCE_SEED, run=run)
+    if not (run / "weights.safetensors").exists():
+        settings: dict[str, Any] = {"method": "intrinsic", "budget": "8000 evaluations", "seed": SOURCE_SEED}
+        hwzo.train("digits", source, run=run, resume=True, **settings)
     theta = Weights.load(run / "weights.safetensors").theta
     home: list[float] = []
     found = Columns(direct=[], verified=[], touched=[])
@@ -365,11 +368,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", action="append", choices=list(CASES), help="all without it")
     parser.add_argument("--devices", type=int, default=10, help="draws of a device")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="of what is trained")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), arguments.devices)
+        bench = Bench(arguments.keep or Path(folder) / "runs", Path(folder), arguments.devices)
         for case in arguments.case or CASES:
             rows += [row.told() for row in CASES[case](bench)]
     if arguments.json:
