@@ -39,7 +39,7 @@ from hwzo.methods.weight_perturbation import check_law, compose
 from hwzo.parameters import Array
 
 DEFAULTS = Settings(
-    probes=32, law="coordinate", estimator="forward", update="normalised-momentum", rate=0.02, schedule="linear"
+    probes=32, law="coordinate", estimator="forward", update="normalised-momentum", rate=0.03, schedule="linear"
 )
 SCORED = 2**32 - 3
 """Step of the directions that scores are measured along, which no training step is."""

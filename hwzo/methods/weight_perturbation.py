@@ -40,9 +40,9 @@ Fitness = Callable[[Evidence], Array]
 FINAL_RATE = 0.02
 UNMEASURED = 0.05
 """Weight units of displacement where nothing says better."""
-TRIAL, TRIAL_ALONE = 0.05, 0.25
+TRIAL, TRIAL_ALONE = 0.05, 0.5
 """Weight units that the c* rule tries; its answer is at most 4 times that. One parameter alone moves the loss less than
-all of them at once, by the root of their number."""
+all of them at once, by the root of their number, and is displaced up to as far as it could be programmed."""
 SPALL_ALPHA = 0.602
 SPALL_STABILITY = 100.0
 
@@ -204,9 +204,13 @@ def _estimate(estimator: Estimator, evidence: Evidence, moment: float | None, re
 
 
 def _measured_scale(start: Start, law: Law, *, central: bool) -> float:
-    trial = TRIAL_ALONE if law == "coordinate" else TRIAL
+    parameters = start.device.parameters
+    trial = farthest = TRIAL
+    if law == "coordinate":
+        farthest = 0.5 * float((parameters.upper - parameters.lower).min())
+        trial = min(TRIAL_ALONE, 0.5 * farthest)
     size = probe_size(start.device, start.batch, law=law, key=start.key, central=central, trial=trial)
     start.evaluations += EVALUATIONS
     start.commanded += EVALUATIONS - 8
     start.measured["loss_sd"] = size.loss_sd
-    return size.scale
+    return min(size.scale, max(farthest, 4.0 * TRIAL))
