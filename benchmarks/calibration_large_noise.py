@@ -36,14 +36,14 @@ BUDGET, LOOK, GOAL, NEVER = 20_000, 50, 0.95, 20_000
 TUNING = (10, 11)
 FIRST = 30
 FEWER, MORE = 1.3, 1.1
-RATES = (0.02, 0.04)
-SCALES = (0.05, 0.1, 0.2)
+RATES = (0.01, 0.02, 0.04)
+SCALES = (0.1, 0.2)
 DEVICE = "crossbar:ideal?perturb=overlay&seed=7"
 Way = tuple[str, Settings]
 
 READ = [("intrinsic", Settings(exploration="intrinsic-weight", probes=8, rate=rate)) for rate in RATES]
 BLOCK = [("block", Settings(probes=8, rate=r, scale=c)) for r, c in itertools.product(RATES, SCALES)]
-SPSA = [("spsa", Settings(rate=r, scale=c)) for r, c in itertools.product((0.01, 0.02), SCALES)]
+SPSA = [("spsa", Settings(rate=r, scale=c)) for r, c in itertools.product((0.005, 0.01), SCALES)]
 INJECTED = [("block", Settings(probes=8, rate=r, scale=0.03)) for r in RATES]
 CASES: dict[str, tuple[float, list[Way]]] = {
     "sigma 0.1, read back": (0.1, READ),
