@@ -10,15 +10,14 @@ import typer
 from hwzo.cli.options import Json
 from hwzo.cli.streams import emit
 from hwzo.cli.terminal import say, show, table
+from hwzo.deploy.evaluation import evaluate
 from hwzo.errors import ConfigError
-from hwzo.train.evaluate import Evaluation, evaluate
 
 if TYPE_CHECKING:
     from hwzo.deploy.drift_evaluation import AgedAccuracy, Aging
+    from hwzo.train.evaluate import Evaluation
 
 NAME = "evaluate"
-OWN = ("", ".safetensors")
-"""Endings of a run and of hwzo's own weights: they need nothing of deploying."""
 
 
 def command(
@@ -54,11 +53,7 @@ def command(
         raise ConfigError(f"--{key} goes with --at, which says at which ages", key=key)
     if at is not None:
         return _aging(weights, device, task, repeats, at, compensation or "layer", output, json=json)
-    result = (
-        evaluate(weights, device, task=task, repeats=repeats)
-        if weights.is_dir() or weights.suffix in OWN
-        else _deployed(weights, device, task, repeats)
-    )
+    result = evaluate(weights, device, task=task, repeats=repeats, say=say)
     if json:
         emit(result.model_dump())
         return 0
@@ -70,15 +65,6 @@ def command(
     ]
     table(f"{result.task}, {weights}", ("", ""), rows)
     return 0
-
-
-def _deployed(source: Path, device: str | None, task: str | None, repeats: int) -> Evaluation:
-    """Of a deployment, mapped as it is; or of weights that others made."""
-    from hwzo.deploy.drift_evaluation import evaluate_at
-
-    aging = evaluate_at(source, device, at=[0.0], compensation="off", task=task, repeats=repeats, say=say)
-    fields = {**aging.model_dump(), **aging.points[0].model_dump()}
-    return Evaluation(**{name: fields[name] for name in Evaluation.model_fields})
 
 
 def _aging(
