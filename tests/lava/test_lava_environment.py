@@ -46,6 +46,7 @@ def installer(cache, monkeypatch):
         assert python.exists()
         return environment.Environment(str(python), "3.10.0", environment.LAVA, "1.26.4", hooked=False)
 
+    monkeypatch.setattr(environment, "_interpreter", lambda: (sys.executable, "this Python"))
     monkeypatch.setattr(environment, "_fill", fill)
     monkeypatch.setattr(environment, "checked", checked)
     return ran

@@ -24,6 +24,8 @@ LEVELS = 128
 REGISTER = 2 * LEVELS
 """What the window is in registers."""
 MOST_COPIES = 64
+PATIENCE_S = 600.0
+"""That a call may take where each step is one of Lava's: 0.6 ms on a quiet machine, ten times that on a busy one."""
 MOST_PARAMETERS = 5_000_000
 ACTIVATION = "relu"
 """What the rate of a neuron without leak is of its mean input, in units of its threshold and below one spike a step."""
@@ -77,8 +79,8 @@ class Options(BaseModel):
     hardware: Literal["none", "loihi2"] = "none"
     """The run configuration of graph mode; loihi2 takes Intel's own extension of Lava, and was never run."""
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
-    timeout: Annotated[float, Field(ge=0.1, le=1e6, allow_inf_nan=False)] = 60.0
-    """Seconds that one call may take."""
+    timeout: Annotated[float, Field(ge=0.1, le=1e6, allow_inf_nan=False)]
+    """Seconds that one call may take; default: 60, in graph mode `PATIENCE_S`."""
 
     @property
     def network(self) -> Network:
@@ -178,6 +180,7 @@ def _defaults(values: dict[str, object]) -> dict[str, object]:
     return fields | {
         "exponent": 3 if on_weights else 7,
         "readback": "outputs" if graph or not noisy else "weights" if on_weights else "nodes",
+        "timeout": PATIENCE_S if graph else 60.0,
         "read_error": 0.5 * size / LEVELS if on_weights and not graph else 0.0,
     }
 

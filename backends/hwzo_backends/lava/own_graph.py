@@ -18,7 +18,7 @@ from hwzo.probes import Batch, Cost, Law, Probes, Readings
 from hwzo.registry import DeviceURL
 from hwzo_backends.lava import environment
 from hwzo_backends.lava.coding import CODINGS
-from hwzo_backends.lava.options import refuse
+from hwzo_backends.lava.options import PATIENCE_S, refuse
 from hwzo_backends.lava.plan import coded
 from hwzo_backends.lava.worker import RefusedError, Worker
 
@@ -239,7 +239,7 @@ def _ours(options: Mapping[str, str]) -> tuple[bool, float, int]:
     if precision not in ("fixed", "float"):
         raise refuse("precision", precision, "should be fixed or float")
     values: list[float] = []
-    for key, usual in (("timeout", "60"), ("seed", "0")):
+    for key, usual in (("timeout", str(PATIENCE_S)), ("seed", "0")):
         value = _value(options.get(key, usual))
         if isinstance(value, str) or not 0 <= value < 2**64 or (key == "timeout" and not 0.1 <= value <= 1e6):
             allowed = "should be seconds, 0.1 to 1e6" if key == "timeout" else "should be a whole number, 0 to 2^64 - 1"
