@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from hwzo import firmware
 from hwzo.data.catalogue import load_task
 from hwzo.deploy.board_image import board_image
 from hwzo.deploy.clone import clone
+from hwzo.deploy.sources import load_source
 from hwzo.errors import ConfigError
 from hwzo.firmware import BOARDS, Image
 from hwzo.firmware.build import recipe
@@ -108,6 +111,29 @@ def test_a_host_may_still_give_it_another_network():
         device.program(theta)
         np.testing.assert_allclose(device.read(1)[0], theta, rtol=0, atol=0.5 / 4096)
         device.close()
+
+
+def test_the_commands_take_any_source(tmp_path: Path):
+    need("posix")
+    weights = weights_of("6-5-3")
+    weights.save(saved := tmp_path / "w.safetensors")
+    command = [sys.executable, "-m", "hwzo", "firmware"]
+    built = subprocess.run([*command, "build", "posix", "--weights", str(saved)], capture_output=True, text=True)
+    assert built.returncode == 0
+    assert "6-5-3 tanh, 53 weights" in built.stdout
+    fixture = str(Path(__file__).with_name("fixtures") / "mlp.pt")
+    run = [*command, "run", "posix", "--weights", fixture, "--activation", "tanh", "--json"]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        assert running.stdout is not None
+        url = json.loads(running.stdout.readline())["url"]
+        copy = clone(f"{url}?layers=6-5-4-3", repeats=2)
+        running.terminate()
+    np.testing.assert_allclose(
+        copy.weights.theta, load_source(fixture, activation="tanh").theta, rtol=0, atol=0.5 / 4096
+    )
+    refused = subprocess.run([*command, "build", "posix", "--weights", fixture], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--activation" in refused.stderr
 
 
 def test_without_an_image_the_firmware_is_as_it_was(tmp_path: Path):

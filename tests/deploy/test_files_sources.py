@@ -142,6 +142,23 @@ def test_damaged_torch_archives_are_told(tmp_path: Path):
             load_source(repacked(tmp_path / "x.pt", changes, compression), activation="tanh")
 
 
+def test_a_tensor_that_claims_more_than_is_stored_takes_no_memory(tmp_path: Path):
+    with zipfile.ZipFile(FIXTURES / "mlp.pt") as archive:
+        pickled = archive.read("mlp/data.pkl")
+    size, stride = b"K\x05K\x06\x86", b"K\x06K\x01\x86"
+    assert pickled.count(size) == pickled.count(stride) == 1
+    huge = b"".join(b"J" + (2**31 - 1).to_bytes(4, "little") for _ in range(2)) + b"\x86"
+    for other, says in (
+        (pickled.replace(size, huge).replace(stride, b"K\x00K\x00\x86"), "more numbers than its storage"),
+        (pickled.replace(size, huge), "reaches beyond its storage"),
+        (pickled.replace(size, b"K\x05J\xff\xff\xff\xff\x86"), "reaches beyond its storage"),
+        (pickled.replace(size, b"K\x05)\x86"), "isn't made of whole numbers"),
+        (pickled.replace(stride, b"K\x06\x85"), "can't be read"),
+    ):
+        with pytest.raises(FileError, match=says):
+            load_source(repacked(tmp_path / "x.pt", {"mlp/data.pkl": other}), activation="tanh")
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 3044), st.integers(1, 255), st.booleans())
 def test_torch_files_with_a_wrong_byte_or_cut_short_never_end_in_a_traceback(at: int, xor: int, cut: bool):
