@@ -172,9 +172,13 @@ class _Deploying:
             plain = self._first_write(mapping.cells(theta), tolerance)
             before = self._accuracy("test", mapped, "accuracy before")
             self._validated("written once", mapped)
-            mapping, stuck = self._reordered(theta, mapping, plain, tolerance)
             targets = mapping.cells(theta)
-            written = self._verify(targets, tolerance, self._held, targets, stuck, "verifying")
+            once = self._verify(targets, tolerance, plain.asked, plain.asked, None, "verifying", most_rounds=1)
+            mapping, stuck = self._reordered(theta, mapping, once, tolerance)
+            moved = self._held is not once.asked  # to an end of the range
+            targets = mapping.cells(theta)
+            first = targets if moved else once.asked
+            written = self._verify(targets, tolerance, self._held, first, stuck, "verifying")
             mapped = MappedDevice(self._guard, mapping, written.asked - targets, written.asked)
             self._validated("verified", mapped)
             run = None
@@ -387,16 +391,16 @@ class _Deploying:
         return written
 
     def _reordered(
-        self, theta: Array, mapping: Mapping, plain: Written, tolerance: Tolerance
+        self, theta: Array, mapping: Mapping, once: Written, tolerance: Tolerance
     ) -> tuple[Mapping, NDArray[np.bool_] | None]:
         """A mapping whose orders keep clear of stuck cells, if some are found; and which cells are known to be stuck.
 
-        Which cells are stuck is asked only if the first write missed some by far: it takes writing both ends of the
-        range into all of them.
+        Which cells are stuck is asked only if some are missed by far after they were corrected ``once``: it takes
+        writing both ends of the range into all of them.
         """
         guard, spec, settings = self._guard, self._guard.parameters, self._settings
         low, high = ranges(spec)
-        far = np.abs(plain.reached - mapping.cells(theta)) > np.maximum(
+        far = np.abs(once.reached - mapping.cells(theta)) > np.maximum(
             BEYOND_CHANCE * tolerance.noise, SUSPICIOUS * 0.5 * (high - low)
         )
         known = self._profile is not None and StuckCells.of(self._profile, spec) is not None
@@ -419,7 +423,7 @@ class _Deploying:
         seen = self._count(self._journal.take("ends", act, cells=where)).arrays
         where = np.asarray(seen["where"], dtype=np.bool_)
         self._writes[where] += int(seen["taken"])
-        self._held = np.where(where, ends[1], plain.asked)
+        self._held = np.where(where, ends[1], once.asked)
         # Cells that may not be written so often are taken to be fine.
         stuck = StuckCells.seen(spec, ends, np.where(where, np.asarray(seen["reached"], dtype=np.float64), ends))
         count = int(stuck.stuck.sum())
