@@ -121,8 +121,11 @@ def _drawings(profile: Profile, kind: str) -> Markup:
     curves = profile.curves
     drawn: list[Markup] = []
     if any(f"programming_noise_curve/{way}" in curves for way, _, _ in _WAYS):
-        drawn.append(_by_level(curves, "programming_noise_curve", "Programming noise", "sd (weight units)", kind))
+        title, y = "Programming noise", "sd (weight units)"
+        drawn.append(_by_level(curves, "programming_noise_curve", title, y, kind, fit=_parabola(curves)))
         drawn.append(_by_level(curves, "programming_offset_curve", "Error of writing", "mean (weight units)", kind))
+    if any(f"step_response_curve/{way}" in curves for way, _, _ in _WAYS):
+        drawn.append(_by_level(curves, "step_response_curve", "Response to a step", "share of the step", kind))
     each = curves.get("parameter_noise_sigma_each")
     if each is not None and np.ptp(each.values) > 0:
         drawn.append(_histogram(each, kind))
@@ -136,7 +139,26 @@ def _drawings(profile: Profile, kind: str) -> Markup:
     return section("Curves", figures(*drawn)) if drawn else Markup("")
 
 
-def _by_level(curves: Mapping[str, Curve], name: str, title: str, y: str, kind: str) -> Markup:
+def _parabola(curves: Mapping[str, Curve]) -> tuple[Array, Array] | None:
+    """Programming noise as its twin has it: its square a parabola in the magnitude of the weight."""
+    parts = [curves.get(f"programming_noise_curve/{way}") for way, _, _ in _WAYS]
+    there = [(curve.axis, curve.values) for curve in parts if curve is not None and curve.axis is not None]
+    axis, values = (np.concatenate(arrays) for arrays in zip(*there, strict=True))
+    if len(axis) < 4:
+        return None
+    x: Array = np.linspace(float(axis.min()), float(axis.max()), 101)
+    square = np.polyval(np.polyfit(np.abs(axis), np.square(values), 2), np.abs(x))
+    return x, np.sqrt(np.maximum(square, 0.0))
+
+
+def _by_level(
+    curves: Mapping[str, Curve],
+    name: str,
+    title: str,
+    y: str,
+    kind: str,
+    fit: tuple[Array, Array] | None = None,
+) -> Markup:
     def plot(axes: Axes) -> None:
         for way, label, colour in _WAYS:
             curve = curves.get(f"{name}/{way}")
@@ -144,6 +166,8 @@ def _by_level(curves: Mapping[str, Curve], name: str, title: str, y: str, kind: 
                 drawing.curve(
                     axes, curve.axis, curve.values, label=label, colour=colour, error=curve.standard_error, dots=True
                 )
+        if fit is not None:
+            drawing.curve(axes, *fit, label="fit: sd squared a parabola in |level|", colour=drawing.GREEN)
         axes.set_xlabel("level written (weight units)")
         axes.set_ylabel(y)
         axes.legend()

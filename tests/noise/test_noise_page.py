@@ -48,6 +48,13 @@ def test_the_page_tells_what_was_measured(tmp_path, monkeypatch):
     assert not re.search(r'(src|href)="http', page)  # nothing is loaded from anywhere
 
 
+def test_the_response_to_steps_is_drawn(tmp_path):
+    url = "crossbar:ecram-mo?layers=8-6-3&engine=numpy&seed=241&verify=0&pulse_spread=0"
+    calibrate(url, tmp_path / "p.h5", seed=72, only=frozenset({"ends", "steps"}))
+    write_profile_page(tmp_path / "p.h5", tmp_path / "p.html")
+    assert "Response to a step" in (tmp_path / "p.html").read_text()
+
+
 def test_a_device_that_shows_little_has_a_page(tmp_path):
     calibrate(QuadraticDevice(4, seed=1, loss_sd=0.1), tmp_path / "p.h5", seed=71)
     write_profile_page(tmp_path / "p.h5", tmp_path / "p.html")
