@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -124,15 +124,17 @@ def write_bundle(
     Args:
         path: the file.
         weights: of the network.
-        probes: what its outputs are and should be, for a few samples.
+        probes: what its outputs are and should be, for a few samples; ``outputs`` are computed anew from the weights.
         mapping: arrays of the mapping that the weights are put into a device by.
         profile: the device's profile.h5, or its bytes.
         device: which one it was made on; None: the one that the weights are of.
 
     Raises:
         FileError: not writable, or the profile can't be read.
+        ConfigError: the weights are of a device that is no network.
     """
     path = Path(path)
+    probes = replace(probes, outputs=_outputs(weights, probes.inputs))
     parts = {WEIGHTS: _weights_bytes(weights), PROBES: _probe_bytes(probes)}
     if mapping:
         parts[MAPPING] = canonical(save_tensors({name: np.ascontiguousarray(mapping[name]) for name in mapping}))
