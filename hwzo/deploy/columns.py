@@ -15,6 +15,7 @@ from hwzo.noise.profile import Profile
 from hwzo.noise.setup import ranges
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Probes
+from hwzo.stages import Recurrent
 
 ASSUMED = 0.03
 """Noise of a cell where nothing is known of it, as a share of the window; published ones: a third to three times it."""
@@ -117,7 +118,11 @@ class Columns:
             return sums, 1.4826 * float(np.median(np.abs(missed)))  # stuck cells aside; sd of a normal law
 
         sums, top_sd = seen(high)
-        expected = float(high[column].sum())
+        if isinstance(first, Recurrent):  # its states are 0 at the first step, and what they will is not known
+            sums, driven = sums[..., :1], np.append(np.ones(first.features), np.zeros(first.columns))
+        else:  # at its edges a padded image drives fewer rows
+            sums, driven = sums.max(axis=-1, keepdims=True), np.ones(first.rows)
+        expected = float(high[column] @ np.append(driven, 1.0))
         full_scale = float(np.median(sums))
         if isinstance(known, Columns):
             noise, levels, sd = known.node_noise, known.levels, known.sd

@@ -58,6 +58,14 @@ def test_a_column_without_an_end_has_none_and_other_columns_are_not_written():
     np.testing.assert_array_equal(device.read(1)[0][:35][others.ravel()], theta[:35][others.ravel()])
 
 
+@pytest.mark.parametrize("layers", ["12x8-30r-4", "16x16x2-3c4p1-4", "40-4"])
+@pytest.mark.parametrize("end", [3.0, 500.0])
+def test_the_end_is_seen_in_layers_of_all_kinds(layers, end):
+    device = connect("ideal", layers, adc_bits=12, adc_max=end)
+    full_scale = Columns.measured(device, device.capabilities.network).full_scale
+    assert full_scale == pytest.approx(end, rel=0.02) if end < 10 else full_scale == np.inf
+
+
 # Gains --------------------------------------------------------------------------------------------------------------
 
 
