@@ -35,6 +35,7 @@ from hwzo.noise.profile import DeviceRecord, Profile
 from hwzo.noise.setup import on_grid, ranges
 from hwzo.parameters import Array, parameters_crc32
 from hwzo.probes import Cost, Probes
+from hwzo.registry import DeviceURL
 from hwzo.train.weights import Weights
 
 SHARE = 0.99
@@ -127,9 +128,10 @@ class _Deploying:
         say: Say,
     ) -> None:
         self._weights, self._guard, self._task = stand.weights, stand.guard, stand.task
-        self._settings, self._profile, self._output, self._watch = settings, profile, output, watch
+        self._profile, self._output, self._watch = profile, output, watch
         self._tell = say
         self._ledger = _Ledger()
+        self._settings = self._endured(settings)
         self._cost = Cost()
         self._began = time.monotonic()
         self._n = self._guard.parameters.size
@@ -149,6 +151,19 @@ class _Deploying:
                 raise CapabilityError(
                     f"{self._guard.info} gives no outputs: what a touch-up does to the accuracy couldn't be seen"
                 )
+
+    def _endured(self, settings: Settings) -> Settings:
+        """Settings by which no cell is written more often than the device's URL says that it bears."""
+        text = DeviceURL.parse(self._guard.info.url).options.get("endurance", "0")
+        bears = int(text) if text.isdigit() else 0
+        if not bears:
+            return settings
+        told = f"the device's cells bear {bears} writes"
+        if bears < settings.most_writes:
+            self._say(f"{told}: none is written more often than that, of the {settings.most_writes} that it might be")
+        if settings.touch_up is not None:
+            self._say(f"{told}: a touch-up may take more, and cells that wear out stay as they are")
+        return replace(settings, most_writes=min(bears, settings.most_writes))
 
     def _say(self, text: str) -> None:
         self._ledger.told.append(text)

@@ -210,6 +210,13 @@ def test_a_full_disk_at_the_end_costs_nothing_but_the_file(
     assert deploy(learned, ReadOnly(hwzo.connect(PCM), after=1), output=output).result.verified
 
 
+def test_cells_that_wear_out_are_not_written_beyond_what_they_bear(learned: Weights, tmp_path: Path) -> None:
+    told: list[str] = []
+    done = deploy(learned, f"{PCM}&stuck=0.1&endurance=7", output=tmp_path / "d.h5", say=told.append)
+    assert done.written.writes.max() <= 7
+    assert any("bear 7 writes" in text for text in told)
+
+
 class Losing(FaultyDevice):
     """An emulated device with gains, whose link is lost."""
 

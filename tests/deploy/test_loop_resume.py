@@ -161,7 +161,6 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_loop_resume import weights
 from hwzo.deploy.deploying import deploy
-import hwzo.deploy.journal as journal
 print("ready", flush=True)
 deploy(weights(), sys.argv[2], output=Path(sys.argv[1]))
 print("done", flush=True)
