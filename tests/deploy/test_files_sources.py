@@ -534,7 +534,7 @@ def graph_of(*nodes: tuple[Any, ...], shape: tuple[object, ...] = ("n", 4), **co
     made = [helper.make_node(kind, given, [output], **dict(*rest)) for kind, given, output, *rest in nodes]
     stored = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     value = helper.make_tensor_value_info
-    graph = helper.make_graph(made, "g", [value("x", 1, shape)], [value("y", 1, None)], stored)
+    graph = helper.make_graph(made, "g", [value("x", 1, shape)], [value("y", 1, ["n", "m"])], stored)
     return helper.make_model(graph).SerializeToString()
 
 
@@ -590,6 +590,25 @@ def test_onnx_decisions_behind_the_outputs_are_left_off(tmp_path: Path):
     assert load_source(path, say=said.append).layers == "4-3"
     assert any("softmax" in text for text in said)
     assert any("ArgMax, Cast" in text for text in said)
+
+
+def test_onnx_files_of_two_classes_have_two_outputs(tmp_path: Path):
+    weight, bias, one = np.ones((4, 1), np.float32), np.full(1, 0.5, np.float32), np.ones(1, np.float32)
+    nodes = [("MatMul", ["x", "w"], "a"), ("Add", ["a", "b"], "z"), ("Sigmoid", ["z"], "p"), ("Sub", ["one", "p"], "q")]
+    (path := tmp_path / "x.onnx").write_bytes(
+        graph_of(*nodes, ("Concat", ["q", "p"], "y", {"axis": 1}), w=weight, b=bias, one=one)
+    )
+    inputs = np.random.default_rng(107).uniform(-1, 1, (5, 4)).astype(np.float32).astype(np.float64)
+    logits = outputs_of(load_source(path), inputs)
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(chances, computed(path, inputs), rtol=0, atol=1e-6)
+    wrong = [("MatMul", ["x", "w"], "p"), ("Sub", ["one", "p"], "q"), ("Concat", ["q", "p"], "y", {"axis": 1})]
+    path.write_bytes(graph_of(*wrong, w=weight, one=one))
+    with pytest.raises(ConfigError, match=r"\(Concat\): it makes two chances of something else"):
+        load_source(path)
+    path.write_bytes(graph_of(*nodes, ("Concat", ["p", "q"], "y", {"axis": 1}), w=weight, b=bias, one=one))
+    with pytest.raises(ConfigError, match=r"\(Concat\): takes 'p', 'q'.*branches"):
+        load_source(path)
 
 
 def test_what_onnx_and_nir_have_no_node_for(tmp_path: Path):

@@ -148,6 +148,17 @@ class Chain:
             raise self._error(name, f"{kind} behind a mean pool; hwzo pools activations: put the pool behind it")
         layer.activation = kind
 
+    def two_classes(self, name: str) -> None:
+        """One class by the sigmoid of one output z, as two outputs with the same chances by softmax: -z/2 and z/2."""
+        layer = self._last(name)
+        if layer.bias.size != 1 or layer.activation not in ("sigmoid", "logistic"):
+            raise self._error(name, "it makes two chances of something else than one sigmoid")
+        layer.weight = 0.5 * np.concatenate([-layer.weight, layer.weight], axis=1)
+        layer.bias = 0.5 * np.concatenate([-layer.bias, layer.bias])
+        layer.token, layer.activation = "2", "softmax"
+        self._shape = (2,)
+        self._say("two classes: the one output z became two, -z/2 and z/2, whose softmax is the same")
+
     def pool(self, name: str, kind: Pooling, side: int, stride: int) -> None:
         """The largest (p) or the mean (a) of squares that don't overlap."""
         layer = self._last(name)

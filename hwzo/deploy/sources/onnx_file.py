@@ -108,6 +108,7 @@ class _Walk:
         self._now = str(inputs[0].name)  # the value that the next node takes
         self._chain = Chain(self._where, self._shape(inputs[0], wanted), say)
         self._dropped: list[str] = []
+        self._other = ""  # the chance of the first class, where that of the second is now
 
     def run(self) -> tuple[Network, Array]:
         """The network and its parameters."""
@@ -120,6 +121,8 @@ class _Walk:
             if node.op_type in PASSED and node.input[0] in self._constants:
                 self._constants[node.output[0]] = self._constants[node.input[0]]
                 continue
+            if not ended and self._pairs(node):
+                continue
             if not ended:
                 self._check_chain(node)
             if ended or (self._chain.begun and node.op_type in ("ArgMax", "ZipMap", "LabelEncoder")):
@@ -127,12 +130,24 @@ class _Walk:
                 continue
             self._take(node)
             self._now = str(node.output[0])
-            ended = ended or node.op_type in ("Softmax", "LogSoftmax")
+            ended = node.op_type in ("Softmax", "LogSoftmax")
         if not ended and self._now not in outputs:
             raise ConfigError(f"{self._where}: its nodes end in {self._now!r}, which is not among its outputs")
         if self._dropped:
             self._say(f"left off, since they only choose among the outputs: {', '.join(self._dropped)}")
         return self._chain.end()
+
+    def _pairs(self, node: Foreign) -> bool:
+        """Whether a node takes part in making two chances, 1 - p and p, of one, as converters do for two classes."""
+        given = list(node.input)
+        if node.op_type == "Sub" and given[1:] == [self._now] and np.all(self._constants.get(given[0], 0) == 1):
+            self._other = str(node.output[0])
+            return True
+        if node.op_type == "Concat" and self._other and given == [self._other, self._now]:
+            self._chain.two_classes(self._named(node))
+            self._now = str(node.output[0])
+            return True
+        return False
 
     def _check_chain(self, node: Foreign) -> None:
         variables = [name for name in node.input if name and name not in self._constants]

@@ -32,10 +32,6 @@ def network_of(model: Any, say: Say = lambda text: None) -> tuple[Network, Array
     weights = [np.asarray(each, dtype=np.float64) for each in model.coefs_]
     biases = [np.asarray(each, dtype=np.float64) for each in model.intercepts_]
     output = str(model.out_activation_)
-    if output == "logistic" and weights[-1].shape[1] == 1:
-        weights[-1], biases[-1] = (0.5 * np.concatenate([-each, each], axis=-1) for each in (weights[-1], biases[-1]))
-        output = "softmax"
-        say("two classes: the one output z became two, -z/2 and z/2, whose softmax is the same")
     classes = getattr(model, "classes_", None)
     if classes is not None and not np.array_equal(classes, np.arange(len(classes))):
         named = ", ".join(str(each) for each in list(classes)[:12])
@@ -44,4 +40,6 @@ def network_of(model: Any, say: Say = lambda text: None) -> tuple[Network, Array
     for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         chain.dense(f"coefs_[{index}]", weight, bias)
         chain.activate(f"coefs_[{index}]", str(model.activation) if index + 1 < len(weights) else output)
+    if output == "logistic" and weights[-1].shape[1] == 1:
+        chain.two_classes("its last layer")
     return chain.end()
