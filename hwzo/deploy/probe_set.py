@@ -32,6 +32,7 @@ class Agreement:
     """How a device's outputs compare with the network's.
 
     Args:
+        inputs: (samples, n_in).
         outputs: (samples, units) of the network, without noise.
         measured: (samples, units) of the device, means over passes.
         spread: (samples, units) standard deviation over the passes.
@@ -40,6 +41,7 @@ class Agreement:
         allowed: three times what noise explains of it, and what converters may add.
     """
 
+    inputs: Array
     outputs: Array
     measured: Array
     spread: Array
@@ -50,6 +52,11 @@ class Agreement:
     def agree(self) -> bool:
         """True if noise explains the difference."""
         return self.difference <= self.allowed
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """By name."""
+        return {"inputs": self.inputs, "outputs": self.outputs, "measured": self.measured, "spread": self.spread}
 
 
 def compare_outputs(
@@ -83,4 +90,4 @@ def compare_outputs(
     square += float(np.square(spread).mean()) / passes
     difference = float(np.sqrt(np.square(measured - expected).mean()))
     allowed = 3.0 * float(np.sqrt(square)) + CONVERTERS * float(np.sqrt(np.square(expected).mean()))
-    return Agreement(network.forward(theta, inputs)[-1], measured, spread, difference, allowed)
+    return Agreement(inputs, network.forward(theta, inputs)[-1], measured, spread, difference, allowed)
