@@ -1,12 +1,12 @@
-/* The network and the weights come from a header that `hwzo firmware build --weights` makes, named by
- * -DHZ_BOOT_WEIGHTS='"..."'. It has boot_activation, boot_lower, boot_upper, the widths as NETWORK takes them and the
- * parameters, units of 2^-12, as WRITE does. */
+/* The network and the weights come from boot_weights_data.h, which `hwzo firmware build --weights` makes, and lets be
+ * found with -I. It has boot_activation, boot_lower, boot_upper, the widths as NETWORK takes them and the parameters, units
+ * of 2^-12, as WRITE does. */
 #include "boot_weights.h"
 
 #ifdef HZ_BOOT_WEIGHTS
 #include "model.h"
 #include "rom.h"
-#include HZ_BOOT_WEIGHTS
+#include "boot_weights_data.h"
 
 void hz_boot_weights(void)
 {

@@ -50,7 +50,7 @@ class Recipe:
         root = source_folder()
         includes = [f"-I{root / folder}" for folder in (*self.folders, *self.headers)]
         if self.image is not None:
-            includes += [f'-DHZ_BOOT_WEIGHTS="{HEADER}"', f"-I{output.parent}"]
+            includes += ["-DHZ_BOOT_WEIGHTS", f"-I{output.parent}"]
         files = [str(path) for path in sources_in(self.folders, ".c")]
         options = [option.replace("{sources}", str(root)) for option in self.options]
         return [self.compiler, *options, *includes, *files, "-o", str(output), *self.libraries]
