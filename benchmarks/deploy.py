@@ -146,7 +146,7 @@ def float_case(bench: Bench) -> list[Row]:
 
 def pcm_case(bench: Bench) -> list[Row]:
     """PCM at once and after an hour: written plainly, and deployed."""
-    floats, found = bench.floats(), Columns(fresh=[], plain=[], deployed=[], clipped=[])
+    floats, found = bench.floats(), Columns(fresh=[], plain=[], deployed=[])
     for seed in range(bench.n):
         url, source = f"crossbar:pcm?seed={seed}&layers=64-32-10", bench.weights(seed)
         with closing(hwzo.connect(url)) as device:
@@ -154,16 +154,14 @@ def pcm_case(bench: Bench) -> list[Row]:
             found["fresh"].append(bench.read(device))
             cast(hwzo.EmulatedDevice, device).advance(HOUR)
             found["plain"].append(bench.read(device))
-        for name, clip in (("deployed", False), ("clipped", True)):
-            with closing(bench.deployed(source, url, f"pcm-{name}-{seed}", clip=clip).open()) as device:
-                device.advance(HOUR)
-                found[name].append(bench.read(device))
+        with closing(bench.deployed(source, url, f"pcm-{seed}").open()) as device:
+            device.advance(HOUR)
+            found["deployed"].append(bench.read(device))
         bench.say(f"pcm {seed}: {_last(found)}, float {floats[seed]:.4f}")
     return [
         Row("pcm-1h", "written once, unmapped; at once", found["fresh"], floats),
         Row("pcm-1h", "the same after 1 h", found["plain"], floats),
         Row("pcm-1h", "mapped, programmed and verified; 1 h", found["deployed"], floats, 0.01),
-        Row("pcm-1h", "the same with --clip; 1 h", found["clipped"], floats, 0.01),
     ]
 
 
@@ -189,30 +187,20 @@ def stuck_case(bench: Bench) -> list[Row]:
 def drift_case(bench: Bench) -> list[Row]:
     """PCM up to a month: as it is, and with gains from a reference read."""
     ages = {"1 s": 1.0, "1 h": HOUR, "1 d": DAY, "30 d": 30 * DAY}
-    kinds = {
-        "off": "as it is",
-        "global": "one gain for all",
-        "layer": "a gain a layer",
-        "clip": "a gain a layer, deployed with --clip",
-    }
+    kinds = {"off": "as it is", "global": "one gain for all", "layer": "a gain a layer"}
     floats = bench.floats()
     found: dict[str, Columns] = {kind: {age: [] for age in ages} for kind in kinds}
     for seed in range(bench.n):
-        url = f"crossbar:pcm?seed={seed}&layers=64-32-10"
-        for clip in (False, True):
-            deployment = bench.deployed(bench.weights(seed), url, f"drift-{seed}-{clip}", clip=clip)
-            with closing(deployment.open()) as device:
-                reference, gains, waited = Reference.taken(device), device.mapping.gains, 0.0
-                for age, seconds in ages.items():
-                    device.advance(seconds - waited)
-                    waited = seconds
-                    if not clip:
-                        found["off"][age].append(bench.read(device))
-                        compensate(device, reference, "global")
-                        found["global"][age].append(bench.read(device))
-                        device.set_gains(gains)
-                    compensate(device, reference, "layer")
-                    found["clip" if clip else "layer"][age].append(bench.read(device))
+        deployment = bench.deployed(bench.weights(seed), f"crossbar:pcm?seed={seed}&layers=64-32-10", f"drift-{seed}")
+        with closing(deployment.open()) as device:
+            reference, gains, waited = Reference.taken(device), device.mapping.gains, 0.0
+            for age, seconds in ages.items():
+                device.advance(seconds - waited)
+                waited = seconds
+                found["off"][age].append(bench.read(device))
+                for scope in ("global", "layer"):
+                    compensate(device, reference, scope)
+                    found[scope][age].append(bench.read(device))
                     device.set_gains(gains)
         bench.say(f"drift {seed}: { ({kind: _last(columns) for kind, columns in found.items()}) }")
     return [
