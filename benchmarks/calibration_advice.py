@@ -46,7 +46,7 @@ MEDIAN, WORST = 1.25, 1.6
 DEVICES: dict[str, dict[str, Any]] = {
     "small": {"kind": "equal", "sigma": 0.003, "loss_sd": 0.01, "read_sd": 0.001},
     "large": {"kind": "equal", "sigma": 0.1, "loss_sd": 0.002, "read_sd": 0.01},
-    "common-mode": {"kind": "common-mode", "sigma": 0.05, "loss_sd": 0.002, "read_sd": 0.003},
+    "common-mode": {"kind": "common-mode", "sigma": 0.03, "loss_sd": 0.002, "read_sd": 0.003},
     "slow": {"kind": "slow", "sigma": 0.1, "loss_sd": 0.002, "read_sd": 0.003},
     "unequal": {"kind": "unequal", "sigma": 0.05, "loss_sd": 0.002, "read_sd": 0.003},
     "loss-only": {"kind": "equal", "sigma": 0.02, "loss_sd": 0.005, "readback": "loss"},

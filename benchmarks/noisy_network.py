@@ -24,7 +24,7 @@ TIMES = 2.0 ** np.array([1, 3, 5, 7, 9])
 """Correlation times of slow noise, evaluations: processes a factor of 4 apart add up to nearly 1/f."""
 SPREAD = 1.0
 """sd of the logarithm of a parameter's own sigma, where they are unequal."""
-SHARE = 0.5
+SHARE = 0.2
 """Of the variance that is common to all parameters, where some is."""
 
 

@@ -27,11 +27,13 @@ Q_MANY = 2.0
 """Above this a step takes more readings."""
 FEW, MANY = 8, 32
 SHARED = 0.02
-"""Share of common noise that least squares is used for; the interval must lie above it."""
+"""Share of common noise that counts; the interval must lie above it."""
 UNEQUAL = 1.0
-"""Squared coefficient of variation of the parameters' noise variances that least squares is used for."""
+"""Squared coefficient of variation of the parameters' noise variances that counts."""
 SLOW = 0.5
-"""Spectral slope that the difference estimator is used for; the interval must lie above it."""
+"""Spectral slope that counts; the interval must lie above it."""
+ROOM = 10
+"""Parameters a reading of a step above which least squares is as good as any: it doesn't run out of directions."""
 PER_PARAMETER = 0.9
 """Evaluations a parameter to 90% on digits by block estimates on an ideal device (2,125 for 2,410): a scale only."""
 SMALLEST, LARGEST = 0.01, 0.2
@@ -89,21 +91,27 @@ def _by_own_noise(profile: Profile, own: Quantity, renewed: str) -> dict[str, Ad
     gradient = _value(found, "gradient_norm")
     loss, surely = _unread(found, sigma if renewed == "each evaluation" else 0.0)
     q, least = _ratio(loss, gradient, sigma), _ratio(surely, gradient, sigma)
-    small = least is not None and least > Q_MOST
+    small, awkward = least is not None and least > Q_MOST, _awkward(profile)
     scale = _added(found, sigma, loss) if small and device.laws else None
     if scale is not None:
         told = f"{noise}, too small beside the loss noise: q = {q:.2g} is above {Q_MOST:g}, and grows as gradients fall"
-        advice["exploration"] = Advice("mixed", f"{told}; a commanded displacement is added")
-        advice["scale"] = scale
-        sigma = math.hypot(sigma, float(scale.value))
-        q = _ratio(loss, gradient, sigma)
+    elif awkward and device.laws and not device.probe_writes:
+        told = f"{noise}, and is awkward to explore with: {awkward}"
+        best = _c_star(found, loss)
+        size = sigma if best is None else max(sigma, float(best.value))
+        scale = Advice(float(f"{min(max(size, SMALLEST), LARGEST):.3g}"), "as large as the noise itself, c* at least")
     else:
         told = "" if q is None else f"; beside the loss noise it is large enough: q = {q:.2g}"
         if small:
             told = f"; q = {q:.2g} is large, and no displacement that is larger can be commanded or is known to be good"
         advice["exploration"] = Advice("intrinsic-weight", f"{noise}, and is read back{told}")
-    advice["estimator"] = _estimator(profile)
+    if scale is not None:
+        advice["exploration"] = Advice("mixed", f"{told}; a commanded displacement is added")
+        advice["scale"] = scale
+        sigma = math.hypot(sigma, float(scale.value))
+        q = _ratio(loss, gradient, sigma)
     advice["probes"] = _probes(q)
+    advice["estimator"] = _estimator(profile, int(advice["probes"].value))
     read = found.get("read_error_sd")
     advice |= _expected(device.n_parameters, q, None if read is None else read.value / sigma)
     return advice
@@ -121,6 +129,8 @@ def _commanded(profile: Profile) -> dict[str, Advice]:
     )
     if q is not None:
         advice["probes"] = _probes(q)
+        if device.n_parameters >= ROOM * int(advice["probes"].value):
+            advice["estimator"] = _estimator(profile, int(advice["probes"].value))
     advice |= _expected(device.n_parameters, q, 0.0)
     return advice
 
@@ -176,20 +186,37 @@ def _probes(q: float | None) -> Advice:
     return Advice(MANY, f"q = {q:.2g}: the loss noise is averaged over more readings a step")
 
 
-def _estimator(profile: Profile) -> Advice:
+def _awkward(profile: Profile) -> str:
+    """What the parameters' noise has that explores badly, in words; "" if it is equal, independent and white."""
     found = profile.quantities
     share, slope = found.get("common_mode_share"), found.get("noise_slope")
     if share is not None and share.low > SHARED:
-        return Advice("least-squares", f"{100 * share.value:.2g}% of the noise is common to all parameters")
+        return f"{100 * share.value:.2g}% of the noise is common to all parameters"
     each = profile.curves.get("parameter_noise_sigma_each")
     if each is not None and each.standard_error is not None:
         squares, error = np.square(each.values), 2 * each.values * each.standard_error
         mean = float(squares.mean())
         spread = (float(squares.var()) - float(np.square(error).mean())) / mean**2 if mean > 0 else 0.0
         if spread > UNEQUAL:
-            return Advice("least-squares", f"parameters differ in their noise: its variance varies by {spread:.2g}")
+            return f"parameters differ in their noise: its variance varies by {spread:.2g}"
     if slope is not None and slope.low > SLOW:
-        return Advice("difference", f"the noise is slow, with spectral slope {slope.value:.2g}")
+        return f"the noise is slow, with spectral slope {slope.value:.2g}"
+    return ""
+
+
+def _estimator(profile: Profile, probes: int) -> Advice:
+    n, awkward = profile.manifest.device.n_parameters, _awkward(profile)
+    if n >= ROOM * probes:
+        why = f"{awkward}; " if awkward else ""
+        return Advice(
+            "least-squares",
+            f"{why}with {probes} readings a step for {n} parameters it asks nothing of the noise and costs nothing",
+        )
+    slope = profile.quantities.get("noise_slope")
+    if awkward and (slope is None or slope.low <= SLOW):
+        return Advice("least-squares", awkward)
+    if awkward:
+        return Advice("difference", awkward)
     return Advice("block", "nothing speaks for another: no common noise, equal parameters, or it isn't known")
 
 

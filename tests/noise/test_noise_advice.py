@@ -25,9 +25,9 @@ def q(value, unit="1", error=None):
     return Quantity.mean(value, error, unit, 100)
 
 
-def profile(quantities, curves=None, **device):
+def profile(quantities, curves=None, n=1000, **device):
     some = {"parameter_noise": "per-evaluation", "sigma": 0.1, "readback": "weights", **device}
-    record = DeviceRecord.of(QuadraticDevice(1000, seed=1, loss_sd=0.1, **some))
+    record = DeviceRecord.of(QuadraticDevice(n, seed=1, loss_sd=0.1, **some))
     return Profile(Manifest(device=record, hwzo="0"), quantities, curves or {})
 
 
@@ -40,12 +40,15 @@ BASE = {
 }
 
 
+LARGE = {**BASE, "loss_noise_sd": q(0.016)}  # most of it is read back
+
+
 def test_large_enough_noise_explores_alone():
     """s^2 = .016^2, of which (sigma |g|)^2 = .015^2 is read back: q = sqrt(.000031) / .015 = .37."""
     advice = advise(profile({**BASE, "loss_noise_sd": q(0.016)}))
     assert advice["exploration"].value == "intrinsic-weight"
     assert "q = 0.37" in advice["exploration"].reason
-    assert advice["estimator"].value == "block"
+    assert advice["estimator"].value == "least-squares"  # 8 readings for 1,000 parameters
     assert advice["probes"].value == 8
     assert "scale" not in advice
     expected = 0.9 * 1000 * (1 + 0.371**2) * (1 + (2 / 3) ** 2)
@@ -72,26 +75,41 @@ def test_what_may_be_read_back_is_not_added_to():
     assert advise(profile(unsure))["exploration"].value == "intrinsic-weight"
 
 
-def test_common_noise_wants_least_squares():
-    advice = advise(profile({**BASE, "common_mode_share": q(0.3)}))
-    assert advice["estimator"].value == "least-squares"
-    unsure = advise(profile({**BASE, "common_mode_share": q(0.05, error=0.05)}))
-    assert unsure["estimator"].value == "block"
+@pytest.mark.parametrize(
+    ("awkward", "estimator"),
+    [
+        ({"common_mode_share": q(0.3)}, "least-squares"),
+        ({"common_mode_share": q(0.05, error=0.05)}, None),  # it may be none
+        ({"noise_slope": q(1.0)}, "difference"),
+        ({"noise_slope": q(0.1)}, None),
+    ],
+)
+def test_noise_that_is_awkward(awkward, estimator):
+    """A displacement is added to it; where parameters are few, the noise chooses the estimator."""
+    few = advise(profile({**LARGE, **awkward}, n=40))
+    assert few["estimator"].value == (estimator or "block")
+    many = advise(profile({**LARGE, **awkward}))
+    assert many["estimator"].value == "least-squares"
+    for advice in (few, many):
+        assert advice["exploration"].value == ("intrinsic-weight" if estimator is None else "mixed")
+        assert ("scale" in advice) == (estimator is not None)
+        if estimator is not None:
+            assert "awkward" in advice["exploration"].reason
+            assert advice["scale"].value >= 0.015  # the noise's own size
+    bound = advise(profile({**LARGE, **awkward}, laws=frozenset()))
+    assert bound["exploration"].value == "intrinsic-weight"
 
 
-def test_slow_noise_wants_differences():
-    assert advise(profile({**BASE, "noise_slope": q(1.0)}))["estimator"].value == "difference"
-    assert advise(profile({**BASE, "noise_slope": q(0.1)}))["estimator"].value == "block"
-
-
-def test_unequal_parameters_want_least_squares():
+def test_unequal_parameters_are_awkward():
     rng = np.random.default_rng(2)
-    own = 0.015 * np.exp(rng.standard_normal(1000))
+    own = 0.015 * np.exp(rng.standard_normal(40))
     each = Curve(own, "weight", 128, 0.05 * own)
-    assert advise(profile(BASE, {"parameter_noise_sigma_each": each}))["estimator"].value == "least-squares"
+    advice = advise(profile(LARGE, {"parameter_noise_sigma_each": each}, n=40))
+    assert (advice["exploration"].value, advice["estimator"].value) == ("mixed", "least-squares")
     # Equal parameters, measured with an error as large as half of them, aren't unequal.
-    noisy = Curve(0.015 * np.abs(1 + 0.3 * rng.standard_normal(1000)), "weight", 8, np.full(1000, 0.0045))
-    assert advise(profile(BASE, {"parameter_noise_sigma_each": noisy}))["estimator"].value == "block"
+    noisy = Curve(0.015 * np.abs(1 + 0.3 * rng.standard_normal(40)), "weight", 8, np.full(40, 0.0045))
+    advice = advise(profile(LARGE, {"parameter_noise_sigma_each": noisy}, n=40))
+    assert (advice["exploration"].value, advice["estimator"].value) == ("intrinsic-weight", "block")
 
 
 def test_a_loss_alone_is_commanded_by_the_c_star_rule():
