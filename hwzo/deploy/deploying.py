@@ -105,8 +105,8 @@ def _deployed(
     told: list[str] = []
     settings = _endured(settings, guard.info.url, told)
     journal = Journal(output.with_name(output.name + ".part"), _about(stand, settings, profile), guard)
+    work = Work(stand, settings, profile, output, journal, watch, say)
     try:
-        work = Work(stand, settings, profile, output, journal, watch, say)
         for text in told:
             work.say(text)
         if journal.resumed:
@@ -116,7 +116,7 @@ def _deployed(
         work.show("done", 1.0, deployment.result.cells - deployment.result.cells_within_tolerance)
         return deployment
     except ConfigError as error:
-        if not isinstance(error, FileError):  # refused: there is nothing to go on with
+        if not (work.verified or isinstance(error, FileError)):  # refused: there is nothing to go on with
             journal.discard()
         raise
     finally:
@@ -146,6 +146,7 @@ def _done(work: Work) -> Deployment:
     written = work.verify(targets, tolerance, phase="verifying", held=work.held, first=first, stuck=stuck)
     device = MappedDevice(guard, mapping, written.asked - targets, written.asked)
     validated(work, "verified", device)
+    work.verified = True
 
     run = None
     if settings.touch_up is not None and task is not None:
@@ -237,7 +238,8 @@ def _touched_up(work: Work, theta: Array, device: MappedDevice, how: TouchUp, ta
                 return {"name": np.frombuffer(run.name.encode(), dtype=np.uint8)}
         raise FileError(f"no free name for a run's folder like {stem}-touch-up", key="output")
 
-    run = work.output.with_name(work.take("touch-up folder", name).arrays["name"].tobytes().decode())
+    begun = f"touch-up by {how.method}, {how.budget}"
+    run = work.output.with_name(work.take(begun, name).arrays["name"].tobytes().decode())
     info = work.guard.info
     weights = replace(
         work.weights,
@@ -265,7 +267,12 @@ def _touched_up(work: Work, theta: Array, device: MappedDevice, how: TouchUp, ta
         return {"held": _held(device)}
 
     before = work.validation[-1]
-    seen = work.take("touch-up", act).arrays
+    try:
+        seen = work.take("touch-up", act).arrays
+    except (ConfigError, CapabilityError) as error:
+        if not isinstance(error, FileError):  # it can't be done: another one may be, or none
+            work.forget(begun)
+        raise
     device.held = np.asarray(seen["held"], dtype=np.float64)
     after, error = validated(work, "touched up", device)
     assert after is not None  # outputs and a task there are
@@ -289,6 +296,11 @@ def _held(device: MappedDevice) -> Array:
 def _check_output(output: Path) -> None:
     if output.is_dir():
         raise ConfigError(f"output = {str(output)!r} is a folder; name a file, such as deployment.h5", key="output")
+    if output.suffix == ".html" or output == Path():
+        raise ConfigError(
+            f"output = {str(output)!r} is a name for its page, or none; name a file, such as deployment.h5",
+            key="output",
+        )
     if not output.parent.is_dir():
         raise FileError(f"output = {str(output)!r}: there is no folder {output.parent}", key="output")
 
@@ -333,12 +345,14 @@ def _endured(settings: Settings, url: str, told: list[str]) -> Settings:
 def _about(stand: Stand, settings: Settings, profile: Profile | None) -> dict[str, Any]:
     """What identifies a deployment that goes on."""
     path = None if profile is None else profile.path
+    whole = asdict(settings)
+    del whole["touch_up"]  # which comes last, and may be changed until it has begun
     return {
         "device": DeviceRecord.of(stand.guard).model_dump(mode="json"),
         "source": {"crc32": parameters_crc32(stand.weights.theta), "layers": stand.weights.layers},
         "task": None if stand.task is None else stand.task.name,
         "profile": None if path is None else zlib.crc32(path.read_bytes()),
-        **asdict(settings),
+        **whole,
     }
 
 

@@ -237,8 +237,8 @@ class Journal(Steps):
             known, outcome = self._done[at]
             if known != name:
                 raise FileError(
-                    f"{self.folder} has {known!r} where this version of hwzo does {name!r}; remove the folder to begin "
-                    "anew, or use the version that began",
+                    f"{self.folder} holds an unfinished deployment that did {known!r} where this one does {name!r}; "
+                    "repeat its arguments, with the version of hwzo that began, or remove the folder to begin anew",
                     key="output",
                 )
             return outcome
@@ -259,6 +259,14 @@ class Journal(Steps):
             self._emulated.snapshot() if self._emulated is not None else None,
         )
         return outcome
+
+    def forget(self, name: str) -> None:
+        """Forget the last step of that name and those after it, which came to nothing.
+
+        Raises:
+            FileError: the disk is full, or the like.
+        """
+        self._write("DELETE FROM steps WHERE n >= (SELECT max(n) FROM steps WHERE name = ?)", (name,))
 
     def _keep_state(self, emulated: EmulatedDevice) -> None:
         self._write("SELECT 1", (), emulated.snapshot())

@@ -10,7 +10,7 @@ import numpy as np
 
 from hwzo.data.task import Task
 from hwzo.deploy.mapped import MappedDevice
-from hwzo.errors import CapabilityError, StoppedError
+from hwzo.errors import CapabilityError, ConfigError, FileError, StoppedError
 from hwzo.methods.registry import method_named
 from hwzo.parameters import Array
 from hwzo.train.config import TrainConfig
@@ -21,6 +21,7 @@ from hwzo.train.start import start
 from hwzo.train.weights import Weights
 
 METHOD = "intrinsic"
+KEPT = "what was verified is kept: the same command with another touch-up, or without one, goes on"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def touch_up(
 
     Raises:
         CapabilityError: the device's noise can't be learned by.
+        ConfigError: a budget that allows no step.
         StoppedError: Ctrl-C.
     """
     begun = run.with_name(run.name + ".start.safetensors")
@@ -86,12 +88,17 @@ def touch_up(
             task=task,
             device=device,
             run=run,
-            resume=True,
+            resume=run.exists(),
             watch=watch,
             say=lambda text: say(f"touch-up: {text}"),
         )
     except CapabilityError as error:
-        raise CapabilityError(f"touch-up: {error}; leave --touch-up out") from error
+        raise CapabilityError(f"touch-up: {error}; {KEPT}") from error
+    except ConfigError as error:
+        if isinstance(error, FileError):
+            raise
+        begun.unlink(missing_ok=True)
+        raise ConfigError(f"touch-up: {error}; {KEPT}", key=error.key) from error
     except StoppedError as error:
         raise StoppedError(
             f"stopped while touching up, in {run}: the same command goes on", error.exit_code - 128

@@ -51,6 +51,8 @@ class Work:
         """(n,) what the cells were last asked to hold, once all were written."""
         self.suspect: NDArray[np.bool_] | None = None
         """(n,) True where a part of a cell is known to be stuck; None: nobody looked."""
+        self.verified = False
+        """Whether the cells were brought to where they shall be: from then on there is something to go on with."""
         self.bought: list[Bought] = []
         self.validation: list[dict[str, object]] = []
         self.told: list[str] = []
@@ -85,6 +87,10 @@ class Work:
         outcome = self._journal.take(name, act, cells=cells)
         self.cost += outcome.cost
         return outcome
+
+    def forget(self, name: str) -> None:
+        """Forget a step and those after it, see `Journal.forget`."""
+        self._journal.forget(name)
 
     def verify(
         self,

@@ -147,6 +147,8 @@ def test_what_can_not_be_done_is_refused(learned: Weights, tmp_path: Path) -> No
         deploy(learned, PCM, output=output, tolerance=1e-3)
     with pytest.raises(ConfigError, match="is a folder"):
         deploy(learned, IDEAL, output=tmp_path)
+    with pytest.raises(ConfigError, match="its page"):
+        deploy(learned, IDEAL, output=tmp_path / "d.html")
     with pytest.raises(FileError, match="there is no folder"):
         deploy(learned, IDEAL, output=tmp_path / "none" / "d.h5")
     with pytest.raises(ConfigError, match="--task"):
@@ -233,7 +235,7 @@ def test_a_touch_up_learns_on_the_device_and_goes_on_when_it_is_cut_off(learned:
     assert whole.result.verified
     assert 0 < np.abs(whole.weights.theta - learned.theta).max() < 0.5
     (tmp_path / "cut").mkdir()
-    for after in (8, 20, 33):
+    for after in (20, 33):
         output = tmp_path / "cut" / f"{after}.h5"
         with pytest.raises(DeviceError, match="lost"):
             deploy(learned, Losing(hwzo.connect(url), after=after), output=output, touch_up=how)
@@ -241,6 +243,17 @@ def test_a_touch_up_learns_on_the_device_and_goes_on_when_it_is_cut_off(learned:
         assert np.array_equal(done.weights.theta, whole.weights.theta)
         assert np.array_equal(done.written.reached, whole.written.reached)
         assert done.snapshot == whole.snapshot
+
+
+def test_another_touch_up_goes_on_with_what_was_verified(learned: Weights, tmp_path: Path) -> None:
+    output = tmp_path / "d.h5"
+    with pytest.raises(ConfigError, match=r"allows no step.*without one"):
+        deploy(learned, PCM, output=output, touch_up="1 evaluation")
+    told: list[str] = []
+    done = deploy(learned, PCM, output=output, touch_up="60 evaluations", say=told.append)
+    assert any("going on" in text for text in told)
+    assert done.result.touch_up is not None
+    assert {path.name for path in tmp_path.iterdir()} == {"d.h5", Path(done.result.touch_up).name}
 
 
 def test_a_touch_up_that_does_harm_is_put_back(learned: Weights, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_hardware_that_is_cut_off_at_any_call_ends_verified_and_within_its_budge
     whole = Hardware(hwzo.connect(URL))
     deploy(weights(), whole, output=tmp_path / "whole.h5", most_writes=MOST)
     assert whole.calls > 8
-    for cut in range(1 + after, whole.calls + 1, 3):
+    for cut in range(1 + after, whole.calls + 1, 4):
         device, output = Hardware(hwzo.connect(URL), cut, after=after), tmp_path / f"{cut}.h5"
         with pytest.raises(PowerCut):
             deploy(weights(), device, output=output, most_writes=MOST)
@@ -172,7 +172,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path) ->
     rng = np.random.default_rng(2)
     output = tmp_path / "killed.h5"
     arguments = [sys.executable, "-c", SCRIPT, str(output), URL, str(Path(__file__).parent)]
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(
             arguments,
             stdout=subprocess.PIPE,
