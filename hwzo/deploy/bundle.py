@@ -30,13 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from hwzo.device import DeviceInfo
 from hwzo.errors import ConfigError, FileError
 from hwzo.network import Network
 from hwzo.parameters import Array
-from hwzo.train.tensors import write_atomically
+from hwzo.train.tensors import safetensors_bytes, write_atomically
 from hwzo.train.weights import Weights
 
 FORMAT = 1
@@ -137,7 +136,7 @@ def write_bundle(
     probes = replace(probes, outputs=_outputs(weights, probes.inputs))
     parts = {WEIGHTS: _weights_bytes(weights), PROBES: _probe_bytes(probes)}
     if mapping:
-        parts[MAPPING] = canonical(save_tensors({name: np.ascontiguousarray(mapping[name]) for name in mapping}))
+        parts[MAPPING] = safetensors_bytes(mapping)
     if isinstance(profile, Path):
         try:
             profile = profile.read_bytes()
@@ -198,14 +197,6 @@ def read_bundle(path: str | Path) -> Bundle:
             key="source",
         )
     return Bundle(weights, probes, mapping, parts.get(PROFILE), manifest)
-
-
-def canonical(content: bytes) -> bytes:
-    """The same safetensors file with its header in one order; the library writes metadata in no order at all."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def _parts(path: Path) -> dict[str, bytes]:
@@ -273,14 +264,14 @@ def _manifest(path: Path, content: bytes) -> dict[str, Any]:
 
 def _probe_bytes(probes: ProbeSet) -> bytes:
     arrays = {name: value for name, value in vars(probes).items() if value is not None}
-    return canonical(save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    return safetensors_bytes(arrays)
 
 
 def _weights_bytes(weights: Weights) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / WEIGHTS
         weights.save(path)
-        return canonical(path.read_bytes())
+        return path.read_bytes()
 
 
 def _weights(content: bytes) -> Weights:

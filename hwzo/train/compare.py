@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -331,15 +331,22 @@ def _ended(
 
 @contextmanager
 def _pool(processes: int) -> Generator[ProcessPoolExecutor]:
-    """Processes that leave signals to their runs; on an error, what has not begun is not begun."""
+    """Processes that leave signals to their runs.
+
+    On an error what has not begun is not begun; a signal ends the runs, too, each after its step.
+    """
+    others = active_children()
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_idle)
     try:
         yield pool
-    except BaseException as error:
+    except Exception:
         pool.shutdown(wait=True, cancel_futures=True)
-        if isinstance(error, KeyboardInterrupt):
-            raise StoppedError(STOPPED, signal.SIGINT) from None
         raise
+    except BaseException as error:
+        for process in set(active_children()) - set(others):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise StoppedError(STOPPED, getattr(error, "number", signal.SIGINT)) from None
     pool.shutdown()
 
 

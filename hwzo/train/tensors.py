@@ -30,7 +30,16 @@ def write_tensors(path: Path, tensors: Tensors, *, format: int, about: Mapping[s
     solid = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     text = json.dumps(about)
     metadata = {"format": str(format), "crc32": str(_crc32(solid, text)), "hwzo": text}
-    write_atomically(path, save(solid, metadata))
+    write_atomically(path, safetensors_bytes(solid, metadata))
+
+
+def safetensors_bytes(tensors: Tensors, metadata: Mapping[str, str] | None = None) -> bytes:
+    """A safetensors file: the same bytes for the same content, while the library writes metadata in no order at all."""
+    content = save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, dict(metadata or {}) or None)
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def read_tensors(path: Path, what: str, *, format: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

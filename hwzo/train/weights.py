@@ -53,7 +53,7 @@ class Weights:
             device.info.emulated,
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write them.
 
         Raises:
@@ -69,16 +69,16 @@ class Weights:
             "emulated": self.emulated,
             "parameters": [asdict(tensor) for tensor in self.parameters.tensors],
         }
-        write_tensors(path, self.parameters.views(self.theta), format=FORMAT, about=about)
+        write_tensors(Path(path), self.parameters.views(self.theta), format=FORMAT, about=about)
 
     @classmethod
-    def load(cls, path: Path) -> Weights:
+    def load(cls, path: str | Path) -> Weights:
         """Read them back.
 
         Raises:
             FileError: missing, damaged, not made by hwzo, or of another format version.
         """
-        tensors, about = read_tensors(path, "weights file", format=FORMAT)
+        tensors, about = read_tensors(Path(path), "weights file", format=FORMAT)
         try:
             spec = ParameterSpec(_TENSORS.validate_python(about["parameters"]))
             rest = {key: about[key] for key in ("task", "layers", "activation", "window", "device", "emulated")}
