@@ -109,14 +109,13 @@ def test_what_one_run_alone_can_hold_is_compared_run_by_run(tmp_path, monkeypatc
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
 def test_a_killed_command_leaves_no_runs_behind(tmp_path):
-    """Killed in the middle, its two processes end by themselves, and the same command goes on to the same numbers."""
-    given = SMALL | {"methods": ["spsa"], "budget": "800 evaluations", "processes": 2}
-    code = (
+    """Killed in the middle, its process ends by itself, and the same command goes on to the same numbers."""
+    given = SMALL | {"methods": ["spsa"], "budget": "800 evaluations", "seeds": [11]}
+    script = tmp_path / "command.py"
+    script.write_text(
         "import sys; from pathlib import Path; from hwzo.train.compare import Comparison, compare\n"
         f"if __name__ == '__main__': compare(Comparison.build({given!r}), Path(sys.argv[1]))"
     )
-    script = tmp_path / "command.py"
-    script.write_text(code)
     command = subprocess.Popen([sys.executable, script, tmp_path / "killed"])
     until(lambda: list((tmp_path / "killed" / "runs").glob("*/journal.sqlite")))
     children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
@@ -124,11 +123,24 @@ def test_a_killed_command_leaves_no_runs_behind(tmp_path):
     command.wait()
     assert children
     until(lambda: not any(alive(child) for child in children))
-    again = compare(Comparison.build(given), tmp_path / "killed")[0]
-    whole = compare(Comparison.build(given), tmp_path / "whole")[0]
-    assert {seed: result.parameters_crc32 for seed, result in again.results.items()} == {
-        seed: result.parameters_crc32 for seed, result in whole.results.items()
-    }
+    again = compare(Comparison.build(given), tmp_path / "killed")[0].results[11]
+    keys = {key: given[key] for key in ("budget", "validate_every")}
+    whole = hwzo.train("xor", given["devices"][0], method="spsa", seed=11, run=tmp_path / "whole", **keys)
+    assert again.parameters_crc32 == whole.parameters_crc32
+
+
+def test_a_signal_ends_runs_after_their_step(tmp_path):
+    """Sent to the command alone, as a batch system does; its processes are told."""
+    given = {key: value for key, value in SMALL.items() if key != "methods"} | {"processes": 1}
+    config = tmp_path / "config.toml"
+    config.write_text(Comparison.build(given | {"methods": ["spsa"], "budget": "1e6 evaluations"}).to_toml())
+    words = [sys.executable, "-m", "hwzo", "compare", config, "--run", tmp_path / "ended"]
+    command = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    until(lambda: list((tmp_path / "ended" / "runs").glob("*/journal.sqlite")))
+    command.terminate()
+    _, said = command.communicate(timeout=60)
+    assert command.returncode == 143
+    assert "the same command goes on" in said
 
 
 def alive(process):
