@@ -245,14 +245,17 @@ def test_weights_of_a_file_are_what_is_evaluated(weights):
 
 
 def test_a_deployment_ages_with_its_mapping_and_corrections(weights, tmp_path):
-    """With stuck cells: its own device gets the corrections of its cells, another one is said not to."""
+    """With stuck cells: its own device is asked for what verifying found, another one for the targets, as is said."""
     url = "crossbar:pcm?layers=64-16-10&engine=numpy&stuck=0.03&node_noise=0.02&seed="
     deployment = hwzo.deploy(weights, f"{url}5", output=tmp_path / "there.h5")
+    assert np.abs(deployment.corrections).max() > 0.1
     said = []
-    own = evaluate_at(tmp_path / "there.h5", at="1 s, 30 d", repeats=2, say=said.append)
+    own, other = hwzo.connect(f"{url}5"), hwzo.connect(f"{url}6")
+    aging = evaluate_at(tmp_path / "there.h5", own, at="1 s, 30 d", repeats=2, say=said.append)
     assert said == []
-    assert own.device == deployment.result.device
-    assert own.points[0].accuracy > deployment.result.accuracy - 0.05
-    other = evaluate_at(tmp_path / "there.h5", f"{url}6", at="1 s", repeats=2, say=said.append)
+    assert aging.device == deployment.result.device
+    np.testing.assert_allclose(own._theta, deployment.written.asked, rtol=0, atol=1e-9)
+    evaluate_at(tmp_path / "there.h5", other, at="1 s", repeats=1, say=said.append)
     assert "corrections" in said[0]
-    assert other.points[0].accuracy < own.points[0].accuracy  # its stuck cells are elsewhere
+    np.testing.assert_allclose(other._theta, deployment.targets, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(own.gains, deployment.mapping["gains"])
