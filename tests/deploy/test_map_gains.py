@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import hwzo
 from hwzo.registry import DeviceURL
 from hwzo.testing.conformance import run_conformance
 from hwzo_backends.crossbar.device import CrossbarDevice
@@ -48,3 +49,21 @@ def test_broken_gains_fail_one_check(kind, reason):
     report = run_conformance(lambda: kind(preset, options))
     assert [failure["name"] for failure in report.failures] == ["gains at the outputs"]
     assert reason in report.failures[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("target", "verified"),
+    [
+        ("pcm?", True),
+        ("reram-wan?", True),
+        ("generic?", True),
+        ("pcm?programming=0&", False),
+        ("ideal?", False),
+        ("gokmen-vlasov?", False),
+        ("gokmen-vlasov?verify=0&", False),
+    ],
+)
+def test_writes_are_verified_where_noise_is_what_iterative_programming_leaves(target, verified):
+    device = hwzo.connect(f"crossbar:{target}layers=4-3-2&engine=numpy")
+    assert device.capabilities.verified_writes is verified
+    assert device.capabilities.output_gains
