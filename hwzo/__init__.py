@@ -4,6 +4,7 @@ Read `hwzo.device` next: it is the contract that all else stands on.
 """
 
 from hwzo.deploy import deploy
+from hwzo.deploy.evaluation import evaluate
 from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice, Update
 from hwzo.errors import (
     CapabilityError,
@@ -17,7 +18,7 @@ from hwzo.network import Network
 from hwzo.parameters import ParameterSpec, TensorSpec
 from hwzo.probes import Batch, Cost, Probes, Readings
 from hwzo.registry import connect
-from hwzo.train import calibrate, evaluate, load_run, train
+from hwzo.train import calibrate, load_run, train
 
 __all__ = [
     "Batch",

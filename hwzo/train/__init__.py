@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from hwzo.data.task import Task
     from hwzo.device import Device
     from hwzo.noise.profile import Profile
-    from hwzo.train.evaluate import Evaluation
     from hwzo.train.loop import Progress
     from hwzo.train.result import Result
     from hwzo.train.run import Run
@@ -78,15 +77,6 @@ def train(
         profile=known,
         watch=watch,
     )
-
-
-def evaluate(
-    weights: str | Path, device: str | Device | None = None, *, task: str | Task | None = None, repeats: int = 10
-) -> Evaluation:
-    """Accuracy of learned weights on a device: see `hwzo.train.evaluate.evaluate`."""
-    from hwzo.train.evaluate import evaluate as run
-
-    return run(Path(weights), device, task=task, repeats=repeats)
 
 
 def load_run(path: str | Path) -> Run:
