@@ -64,6 +64,9 @@ def compare_outputs(
 ) -> Agreement:
     """Compare outputs with those of the network.
 
+    Columns' converters end somewhere, and training on a device may drive them there: the network's outputs are cut off
+    at the largest and the smallest that the device gave.
+
     What is explained: a network whose weights are off by ``sd``, as verification allows, differs by so much (rms over
     `DRAWS` of them); and the mean over passes has the error that their spread shows.
 
@@ -78,15 +81,19 @@ def compare_outputs(
         seed: of the draws.
     """
     there = np.where(failed > 0, reached, theta)
-    expected = network.forward(there, inputs)[-1]
-    rng = np.random.default_rng([seed, 9])
-    square = 0.0
-    for _ in range(DRAWS):
-        drawn = network.forward(there + sd * rng.standard_normal(len(there)), inputs)[-1]
-        square += float(np.square(drawn - expected).mean()) / DRAWS
     passes = len(seen)
     spread = seen.std(axis=0, ddof=1) if passes > 1 else np.zeros(seen.shape[1:])
     measured: Array = seen.mean(axis=0)
+
+    def outputs(weights: Array) -> Array:
+        return np.clip(network.forward(weights, inputs)[-1], measured.min(), measured.max())
+
+    expected = outputs(there)
+    rng = np.random.default_rng([seed, 9])
+    square = 0.0
+    for _ in range(DRAWS):
+        drawn = outputs(there + sd * rng.standard_normal(len(there)))
+        square += float(np.square(drawn - expected).mean()) / DRAWS
     square += float(np.square(spread).mean()) / passes
     difference = float(np.sqrt(np.square(measured - expected).mean()))
     allowed = 3.0 * float(np.sqrt(square)) + CONVERTERS * float(np.sqrt(np.square(expected).mean()))
