@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+LEGEND_COLUMNS = 3
+
+
 def write_comparison_page(comparison: Comparison, outcomes: Sequence[Outcome], page: Path) -> None:
     """Draw the page of a comparison that was run, and beside it, ``.svg``, the curves of its first device alone.
 
@@ -170,10 +173,16 @@ def curves_of(device: str, rows: Sequence[Standing], outcomes: Sequence[Outcome]
 def _picture(curves: Sequence[Curve], name: str, kind: str) -> Markup:
     def plot(axes: Axes) -> None:
         plot_curves(axes, curves, name)
-        axes.legend(loc="best", ncols=2 if len(curves) > 5 else 1, fontsize=8)
+        below = -0.45 / 2.6  # what the axis and its name take, in heights of the axes
+        axes.legend(loc="upper center", bbox_to_anchor=(0.46, below), ncols=LEGEND_COLUMNS, fontsize=8)
 
-    alt = f"Validation accuracy against {name}, a line a method"
-    return element("figure", drawing.draw(f"Accuracy against {name}", plot, alt=alt, tag=kind, height=3.6))
+    left, right, bottom, top = drawing.MARGINS
+    room = 0.12 + 0.17 * -(-len(curves) // LEGEND_COLUMNS)
+    margins = (left, right, bottom + room, top)
+    alt, height = f"Validation accuracy against {name}, a line a method", 2.6 + bottom + room + top
+    return element(
+        "figure", drawing.draw(f"Accuracy against {name}", plot, alt=alt, tag=kind, height=height, margins=margins)
+    )
 
 
 def _how(comparison: Comparison) -> Markup:

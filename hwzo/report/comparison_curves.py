@@ -26,7 +26,7 @@ COSTS = (
     ("device_seconds", "device seconds"),
     ("joules", "joules"),
 )
-POINTS = 100
+POINTS = 64
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hwzo",
