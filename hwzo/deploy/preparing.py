@@ -105,10 +105,8 @@ def find_tolerance(work: Work, targets: Array) -> Tolerance:
     chosen = choose_tolerance(
         settings.tolerance, read, residual, guard.parameters, verified_writes=guard.capabilities.verified_writes
     )
-    work.say(
-        f"tolerance {chosen.value:.4g} weight units, told by means of {chosen.repeats} "
-        f"read{'s' if chosen.repeats > 1 else ''}"
-    )
+    reads = "one read" if chosen.repeats == 1 else f"a mean of {chosen.repeats} reads"
+    work.say(f"tolerance {chosen.value:.4g} weight units, by {reads} of each cell")
     return chosen
 
 
