@@ -61,7 +61,7 @@ class Journal:
         described = {"format": FORMAT, **about}
         book = folder / "calibration.json"
         try:
-            if book.exists():
+            if book.exists() and any(folder.glob("*.npz")):  # one that measured nothing has nothing to lose
                 self._check(json.loads(book.read_text(encoding="utf-8")), described)
             else:
                 folder.mkdir(parents=True, exist_ok=True)

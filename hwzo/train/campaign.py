@@ -114,11 +114,9 @@ class Campaign:
             if leave:
                 self._leave(found, held)
         if not readings:
-            raise ConfigError(
-                f"budget = {self._budget.text if self._budget else ''!r} allows no measurement: "
-                + "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items()),
-                key="budget",
-            )
+            budget = self._budget.text if self._budget else ""
+            name, reason = next(iter(self.left_out.items()))
+            raise ConfigError(f"budget = {budget!r} allows no measurement, not even {name}: {reason}", key="budget")
         self._share, self._measuring = 1.0, "done"
         self._told()
         return readings

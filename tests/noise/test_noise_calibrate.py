@@ -183,7 +183,7 @@ def test_a_saturated_converter_is_told_of():
     assert fine.quantities["adc_step"].value == pytest.approx(8 / 127)
 
 
-def test_a_small_budget_lists_what_was_left_out():
+def test_a_small_budget_lists_what_was_left_out(tmp_path):
     profile = calibrate(f"crossbar:pcm?{SMALL}", budget="60 evaluations", seed=22)
     assert profile.manifest.spent["evaluations"] <= 60
     assert any("lack of budget" in warning for warning in profile.manifest.warnings)
@@ -191,8 +191,10 @@ def test_a_small_budget_lists_what_was_left_out():
     assert "32 are needed" in profile.manifest.left_out["gradient_norm"]
     few = calibrate(f"crossbar:pcm?{SMALL}", budget="3000 writes", seed=22)
     assert few.manifest.spent["cell_writes"] <= 3000
-    with pytest.raises(ConfigError, match="allows no measurement"):
-        calibrate(f"crossbar:pcm?{SMALL}", budget="1 write")
+    output = tmp_path / "p.h5"
+    with pytest.raises(ConfigError, match=r"allows no measurement, not even loss_noise_sd: .* at least 280 are needed"):
+        calibrate(f"crossbar:pcm?{SMALL}", output, budget="1 write")
+    calibrate(f"crossbar:pcm?{SMALL}", output, budget="20 evaluations")  # there is nothing to go on with
 
 
 def test_what_was_killed_goes_on(tmp_path, monkeypatch):
