@@ -17,6 +17,7 @@ from hwzo.data.task import Task
 from hwzo.deploy import probe_set
 from hwzo.deploy.closed_loop import MOST_WRITES, State, Watch, Written
 from hwzo.deploy.deployment import Deployment, Result
+from hwzo.deploy.endurance import check_enough, endured
 from hwzo.deploy.journal import Journal
 from hwzo.deploy.mapped import MappedDevice
 from hwzo.deploy.mapping import Mapping
@@ -30,7 +31,6 @@ from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.noise.profile import DeviceRecord, Profile
 from hwzo.parameters import Array, parameters_crc32
-from hwzo.registry import DeviceURL
 from hwzo.train.weights import Weights
 
 SHARE = 0.99
@@ -101,9 +101,9 @@ def _deployed(
 ) -> Deployment:
     """Deploy, journalled."""
     guard = stand.guard
-    _check(stand, settings, profile)
     told: list[str] = []
-    settings = _endured(settings, guard.info.url, told)
+    settings = endured(settings, guard.info.url, told)
+    check(stand, settings, profile)
     journal = Journal(output.with_name(output.name + ".part"), _about(stand, settings, profile), guard)
     work = Work(stand, settings, profile, output, journal, watch, say)
     try:
@@ -111,7 +111,7 @@ def _deployed(
             work.say(text)
         if journal.resumed:
             work.say(f"going on with {journal.folder}" + (f", after {journal.last}" if journal.last else ""))
-        deployment = _done(work).save(output)
+        deployment = carried_out(work).save(output)
         journal.discard()
         work.show("done", 1.0, deployment.result.cells - deployment.result.cells_within_tolerance)
         return deployment
@@ -123,7 +123,7 @@ def _deployed(
         journal.close()
 
 
-def _done(work: Work) -> Deployment:
+def carried_out(work: Work) -> Deployment:
     """All steps of a deployment, and what they came to."""
     began = time.monotonic()
     guard, settings, task = work.guard, work.settings, work.task
@@ -305,13 +305,18 @@ def _check_output(output: Path) -> None:
         raise FileError(f"output = {str(output)!r}: there is no folder {output.parent}", key="output")
 
 
-def _check(stand: Stand, settings: Settings, profile: Profile | None) -> None:
-    """What can be refused before anything is written."""
+def check(stand: Stand, settings: Settings, profile: Profile | None) -> None:
+    """What can be refused before anything is written.
+
+    Raises:
+        ConfigError, CapabilityError: why it can't be done.
+    """
     guard = stand.guard
     if profile is not None:
         profile.check_device(guard)
     if not (settings.gains and guard.capabilities.output_gains):
         fitted(stand.weights, guard.parameters, clip=settings.clip)
+    check_enough(settings, guard, profile)
     if settings.touch_up is None:
         return
     if stand.task is None:
@@ -322,24 +327,6 @@ def _check(stand: Stand, settings: Settings, profile: Profile | None) -> None:
         raise CapabilityError(
             f"{guard.info} gives no outputs: what a touch-up does to the accuracy couldn't be seen; leave it out"
         )
-
-
-def _endured(settings: Settings, url: str, told: list[str]) -> Settings:
-    """Settings by which no cell is written more often than the device's URL says that it bears."""
-    text = DeviceURL.parse(url).options.get("endurance", "0")
-    bears = int(text) if text.isdigit() else 0
-    if not bears:
-        return settings
-    if bears < settings.most_writes:
-        told.append(
-            f"the device's cells bear {bears} writes: none is written more often than that, of the "
-            f"{settings.most_writes} that it might be"
-        )
-    if settings.touch_up is not None:
-        told.append(
-            f"the device's cells bear {bears} writes: a touch-up may take more, and what wears out stays as it is"
-        )
-    return replace(settings, most_writes=min(bears, settings.most_writes))
 
 
 def _about(stand: Stand, settings: Settings, profile: Profile | None) -> dict[str, Any]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from hwzo.data.task import Task
 from hwzo.deploy.closed_loop import MOST_WRITES
+from hwzo.deploy.deploying import carried_out, check
+from hwzo.deploy.endurance import endured
+from hwzo.deploy.journal import Journal
 from hwzo.deploy.mapping import choose_mapping
-from hwzo.deploy.stand import Say, Settings, fitted, open_for, unclipped
+from hwzo.deploy.stand import Say, Settings, Stand, fitted, open_for
 from hwzo.deploy.stuck import StuckCells
-from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look, look_writes, residual_of, subset
-from hwzo.device import Device
+from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look_writes, residual_of, subset
+from hwzo.deploy.work import Work
+from hwzo.device import Device, EmulatedDevice, GainedDevice
 from hwzo.noise.profile import Profile
-from hwzo.parameters import Array
 from hwzo.probes import Cost
-from hwzo.train.guard import GuardedDevice
 
 ROUNDS = 4
 """Of correcting, that a deployment usually takes: each reads all cells."""
@@ -33,9 +37,10 @@ class Plan(BaseModel):
         dry_run: True.
         cells: how many there are.
         clipped: weights that would have to be moved into what the device can hold.
-        stuck: cells that can't reach their targets, by the profile; None: not known.
+        stuck: cells that can't reach their targets; None: not known.
         cell_writes: that writing, looking and correcting would take, as the device counts them; without a touch-up.
-        device_seconds, joules: that these would take; None: nobody knows what a write takes on this device.
+        device_seconds, joules: that these and their readings would take, and, where it was tried out, the passes for
+            accuracies, too; None: nobody knows what a write takes on this device.
         tolerance: weight units of the device; None: the noise isn't known without a profile.
         repeats: reads that would be averaged; None likewise.
         rms_error: that cells are expected to be left with, weight units of the device; None likewise.
@@ -77,88 +82,117 @@ def plan(
 ) -> Plan:
     """Predict what `hwzo.deploy.deploying.deploy` with the same arguments would take, without writing.
 
-    Noise and stuck cells are known from a profile. Of an emulated device they are tried out, and what it takes, and
-    the device is put back; of hardware without a profile they stay unknown.
+    On an emulated device all is tried out but the touch-up, and the device is put back. Of hardware, noise and stuck
+    cells are known from a profile; without one they stay unknown.
 
     Raises:
         ConfigError, CapabilityError, DeviceError: as for deploying.
     """
-    Settings(tolerance, None, gains, orders, clip, most_writes, seed).check()
+    settings = Settings(tolerance, None, gains, orders, clip, most_writes, seed).check()
     known = None if profile is None else Profile.load(profile)
     stand = open_for(source, device, task, seed, say, layers=layers, activation=activation)
-    guard = stand.guard
     try:
-        if known is not None:
-            known.check_device(guard)
-        keep_clear = orders and known is not None  # of stuck cells, which nobody knows of otherwise
-        mapping, _ = choose_mapping(
-            stand.weights.theta, guard, known, gains=gains, orders=keep_clear, measure=False, say=say
-        )
-        if not clip:
-            mapping = mapping.with_gains(unclipped(mapping, stand.weights.theta))
-        theta, clipped = fitted(stand.weights, mapping.bounds, clip=clip)
-        targets = mapping.cells(theta)
-        n = len(targets)
-        stuck = None if known is None else StuckCells.of(known, guard.parameters)
-        noise, unit, where = _noise(guard, known, targets, seed)
-        chosen: Tolerance | None = None
-        if noise is not None:
-            read, residual = noise
-            chosen = choose_tolerance(
-                tolerance, read, residual, guard.parameters, verified_writes=guard.capabilities.verified_writes
-            )
-        beyond = math.erfc(chosen.value / chosen.noise / math.sqrt(2.0)) if chosen and chosen.noise > 0.0 else 0.0
-        writes = n * (1.0 + min(beyond / max(1e-9, 1.0 - beyond), most_writes - 1.0))
-        if known is None:
-            writes += look_writes(guard) * int(subset(n, seed).sum())
-        reads = guard.capabilities.read_cost * ((chosen.repeats if chosen else 1) * (1 + ROUNDS))
-        cells_a_write = 1.0 if unit is None else unit.cell_writes / n
-        return Plan(
-            device=guard.info.url,
-            emulated=guard.info.emulated,
-            cells=n,
-            clipped=clipped,
-            stuck=None if stuck is None else int((stuck.misses(targets) > (chosen.value if chosen else 0.0)).sum()),
-            cell_writes=round(writes * cells_a_write),
-            device_seconds=None if unit is None else writes / n * unit.device_seconds + reads.device_seconds,
-            joules=None if unit is None else writes / n * unit.joules + reads.joules,
-            tolerance=None if chosen is None else chosen.value,
-            repeats=None if chosen is None else chosen.repeats,
-            rms_error=None if chosen is None else chosen.residual,
-            known_from=where,
-        )
+        told: list[str] = []
+        settings = endured(settings, stand.guard.info.url, told)
+        for text in told:
+            say(text)
+        check(stand, settings, known)
+        emulation = stand.guard.emulation
+        if emulation is not None:
+            return _tried(stand, settings, known, emulation)
+        return _predicted(stand, settings, known, say)
     finally:
         stand.close()
 
 
-def _noise(
-    guard: GuardedDevice, profile: Profile | None, targets: Array, seed: int
-) -> tuple[tuple[ReadError, float] | None, Cost | None, str]:
-    """Error of reading and what a write leaves; what writing all cells once takes; and where that is known from."""
+def _tried(stand: Stand, settings: Settings, profile: Profile | None, emulation: EmulatedDevice) -> Plan:
+    """By deploying, and putting the device back as it was."""
+    guard = stand.guard
+    gained = cast(GainedDevice, guard) if guard.capabilities.output_gains else None
+    before, gains = emulation.snapshot(), None if gained is None else gained.gains
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            journal = Journal(Path(folder) / "steps", {}, guard)
+            try:
+                output = Path(folder) / "deployment.h5"
+                done = carried_out(Work(stand, settings, profile, output, journal, None, lambda text: None))
+            finally:
+                journal.close()
+    finally:
+        emulation.restore(before)
+        if gained is not None and gains is not None:
+            gained.set_gains(gains)
+    result = done.result
+    return Plan(
+        device=result.device,
+        emulated=result.emulated,
+        cells=result.cells,
+        clipped=result.clipped,
+        stuck=result.stuck,
+        cell_writes=result.cell_writes,
+        device_seconds=result.device_seconds,
+        joules=result.joules,
+        tolerance=result.tolerance,
+        repeats=done.tolerance.repeats,
+        rms_error=done.tolerance.residual,
+        known_from="a try on the emulated device, which was put back",
+    )
+
+
+def _predicted(stand: Stand, settings: Settings, profile: Profile | None, say: Say) -> Plan:
+    """From the profile; nothing is written."""
+    guard, theta = stand.guard, stand.weights.theta
+    mapping, _ = choose_mapping(
+        theta,
+        guard,
+        profile,
+        gains=settings.gains,
+        orders=settings.orders and profile is not None,  # nobody knows of stuck cells otherwise
+        clip=False,
+        measure=False,
+        say=say,
+    )
+    theta, clipped = fitted(stand.weights, mapping.bounds, clip=settings.clip)
+    targets = mapping.cells(theta)
+    n = len(targets)
+    stuck = None if profile is None else StuckCells.of(profile, guard.parameters)
     read = None if profile is None else ReadError.of(profile)
     residual = None if profile is None else residual_of(profile)
-    noise = None if read is None or residual is None else (read, residual)
-    unit: Cost | None = None
-    told = ["the profile"] if noise is not None else []
-    emulation = guard.emulation
-    if emulation is not None:
-        found = emulation.snapshot()
-        try:
-            unit = guard.program(guard.parameters.clip(targets))
-            if noise is None:
-                noise = look(guard, targets, subset(len(targets), seed))
-        finally:
-            emulation.restore(found)
-        told.append("a try on the emulated device, which was put back")
-    elif profile is not None:
-        spent = profile.manifest.spent
-        writes = spent.get("cell_writes", 0.0)
-        if writes > 0:  # an upper bound: what it measured is in it
-            n = len(targets)
-            unit = Cost(
-                cell_writes=n,
-                device_seconds=float(np.nan_to_num(spent.get("device_seconds", 0.0))) * n / writes,
-                joules=float(np.nan_to_num(spent.get("joules", 0.0))) * n / writes,
-            )
-            told.append("what its calibration took, which is an upper bound")
-    return noise, unit, "; ".join(told) or "nothing: calibrate the device, and name its profile with --profile"
+    chosen: Tolerance | None = None
+    told: list[str] = []
+    if read is not None and residual is not None:
+        verified = guard.capabilities.verified_writes
+        chosen = choose_tolerance(settings.tolerance, read, residual, guard.parameters, verified_writes=verified)
+        told.append("the profile")
+    beyond = math.erfc(chosen.value / chosen.noise / math.sqrt(2.0)) if chosen and chosen.noise > 0.0 else 0.0
+    writes = n * (1.0 + min(beyond / max(1e-9, 1.0 - beyond), settings.most_writes - 1.0))
+    if chosen is None:
+        writes += look_writes(guard) * int(subset(n, settings.seed).sum())
+    reads = guard.capabilities.read_cost * ((chosen.repeats if chosen else 1) * (1 + ROUNDS))
+    unit = None if profile is None else _unit(profile, n)
+    if unit is not None:
+        told.append("what its calibration took, which is an upper bound; passes for accuracies are left out")
+    return Plan(
+        device=guard.info.url,
+        emulated=guard.info.emulated,
+        cells=n,
+        clipped=clipped,
+        stuck=None if stuck is None else int((stuck.misses(targets) > (chosen.value if chosen else 0.0)).sum()),
+        cell_writes=round(writes),
+        device_seconds=None if unit is None else writes / n * unit.device_seconds + reads.device_seconds,
+        joules=None if unit is None else writes / n * unit.joules + reads.joules,
+        tolerance=None if chosen is None else chosen.value,
+        repeats=None if chosen is None else chosen.repeats,
+        rms_error=None if chosen is None else chosen.residual,
+        known_from="; ".join(told) or "nothing: calibrate the device, and name its profile with --profile",
+    )
+
+
+def _unit(profile: Profile, n: int) -> Cost | None:
+    """What writing ``n`` cells once takes, as its calibration spent it; an upper bound: what it measured is in it."""
+    spent = profile.manifest.spent
+    writes = spent.get("cell_writes", 0.0)
+    if writes <= 0:
+        return None
+    seconds, joules = (float(np.nan_to_num(spent.get(name, 0.0))) * n / writes for name in ("device_seconds", "joules"))
+    return Cost(cell_writes=n, device_seconds=seconds, joules=joules)

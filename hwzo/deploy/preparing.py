@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.deploy.closed_loop import BEYOND_CHANCE, Written
+from hwzo.deploy.columns import Columns
 from hwzo.deploy.journal import Counted
 from hwzo.deploy.mapped import MappedDevice
 from hwzo.deploy.mapping import Bought, Mapping, choose_mapping
 from hwzo.deploy.orders import choose_orders, importance, unreached
-from hwzo.deploy.stand import unclipped
 from hwzo.deploy.stuck import StuckCells
 from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look, look_writes, residual_of, subset
 from hwzo.deploy.work import Work
@@ -27,16 +27,20 @@ SUSPICIOUS = 0.25
 """Of half the range: a cell that is missed by more after it was corrected may be stuck."""
 END_WRITES = 2
 MAPPING_WRITES = 2
-"""That choosing a mapping may take of a cell."""
+"""That choosing a mapping takes of the cells of one column."""
+SETTLING_WRITES = 2
+"""That a cell needs after its target has moved: one to get there, and one to be corrected."""
 
 
 def first_mapping(work: Work) -> Mapping:
     """The mapping, as far as it can be known before anything was seen of the cells.
 
-    Without ``clip`` gains are raised until all weights fit. What choosing it wrote counts.
+    Gains are such that all weights fit. What choosing it wrote counts, and also what it may have written before it was
+    cut off; where a column's cells would have too few writes left, its noise is assumed.
     """
-    settings, guard, profile = work.settings, work.guard, work.profile
-    cut = work.cuts > 0
+    settings, guard, profile, cuts = work.settings, work.guard, work.profile, work.cuts
+    network = guard.capabilities.network
+    most = max(0, settings.most_writes - SETTLING_WRITES) // MAPPING_WRITES  # so often may it be measured
     counted = Counted(guard)
     work.show("choosing a mapping", 0.0)
 
@@ -48,13 +52,13 @@ def first_mapping(work: Work) -> Mapping:
             gains=settings.gains,
             orders=settings.orders and profile is not None,  # nobody else knows of stuck cells yet
             inputs=work.inputs,
-            measure=not cut,
+            clip=False,
+            measure=cuts < most,
             say=work.say,
         )
-        if not settings.clip:
-            mapping = mapping.with_gains(unclipped(mapping, work.weights.theta))
-        # Where it was cut off before, which cells were looked at then isn't known.
-        writes = np.full(work.n, MAPPING_WRITES, dtype=np.int64) if cut else counted.writes
+        writes = counted.writes
+        if network is not None and settings.gains and guard.capabilities.output_gains:
+            writes = writes + MAPPING_WRITES * min(cuts, most) * Columns.measured_cells(network)
         text = json.dumps([asdict(part) for part in bought])
         return {**mapping.arrays(), "_writes": writes, "_bought": np.frombuffer(text.encode(), dtype=np.uint8)}
 
@@ -125,6 +129,14 @@ def reordered(
     )
     network = guard.capabilities.network
     if work.suspect is not None or network is None or not (far.any() and settings.orders):
+        return mapping, None
+    if (work.writes + SETTLING_WRITES > settings.most_writes).any():
+        # Moving weights between cells of which some can't be written any more would lose them.
+        work.say(
+            f"{int(np.count_nonzero(far))} cells missed by far; which are stuck isn't looked at, and units keep their "
+            f"order, since some cells have too few of their {settings.most_writes} writes left; a profile "
+            "(--profile) tells without writing"
+        )
         return mapping, None
     taken = END_WRITES * (work.cuts + 1)
     where: NDArray[np.bool_] = np.asarray(work.writes + taken < settings.most_writes)

@@ -12,7 +12,6 @@ import numpy as np
 from hwzo.data.catalogue import load_task
 from hwzo.data.task import Task
 from hwzo.deploy.closed_loop import MOST_WRITES
-from hwzo.deploy.mapping import Mapping
 from hwzo.deploy.sources import load_source
 from hwzo.deploy.touch_up import TouchUp
 from hwzo.device import Device
@@ -168,15 +167,3 @@ def fitted(weights: Weights, bounds: ParameterSpec, *, clip: bool) -> tuple[Arra
             key="clip",
         )
     return inside, count
-
-
-def unclipped(mapping: Mapping, theta: Array) -> Array:
-    """The mapping's gains (n_columns,), raised layer by layer until all weights ``theta`` (n,) fit."""
-    if mapping.network is None:
-        return mapping.gains
-    lower, upper = mapping.parameters.lower, mapping.parameters.upper
-    cells = mapping.cells(theta)
-    over = np.maximum(cells / np.where(cells > 0.0, upper, -np.inf), cells / np.where(cells < 0.0, lower, np.inf))
-    layers = mapping.by_layer(mapping.gains)
-    factors = [max(1.0, float(block.max())) for block in mapping.network.blocks(over)]
-    return np.concatenate([gains * factor for gains, factor in zip(layers, factors, strict=True)])

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice, Update
+from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice, GainedDevice, Update
 from hwzo.errors import ConfigError, DeviceError
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Cost, Probes, Readings
@@ -90,6 +90,15 @@ class FaultyDevice:
     def read(self, repeats: int = 1) -> Array:
         """As the device does."""
         return self.device.read(repeats)
+
+    @property
+    def gains(self) -> Array:
+        """The device's own, if it has any."""
+        return cast(GainedDevice, self.device).gains
+
+    def set_gains(self, gains: Array) -> None:
+        """As the device does, if it has gains."""
+        cast(GainedDevice, self.device).set_gains(gains)
 
     def close(self) -> None:
         """As the device does."""

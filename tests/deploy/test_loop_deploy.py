@@ -181,10 +181,17 @@ def test_a_dry_run_leaves_the_device_as_it_was_and_predicts(learned: Weights, tm
     planned = plan(learned, device)
     assert device.snapshot() == before
     done = deploy(learned, device, output=tmp_path / "d.h5")
-    assert planned.tolerance == pytest.approx(done.result.tolerance, rel=0.5)
-    assert 0.5 < planned.cell_writes / done.result.cell_writes < 1.5
-    assert planned.joules is not None
+    # Put back, the same device has the same noise again.
+    for name in ("tolerance", "cell_writes", "joules", "device_seconds"):
+        assert getattr(planned, name) == pytest.approx(getattr(done.result, name), rel=1e-9)
     device.close()
+
+
+def test_only_weights_that_have_no_room_are_clipped(learned: Weights, tmp_path: Path) -> None:
+    large = replace(learned, theta=50.0 * learned.theta, window=50.0)
+    done = deploy(large, PCM, output=tmp_path / "d.h5", clip=True)
+    assert done.result.clipped == 0  # gains have room for all
+    np.testing.assert_array_equal(done.weights.theta, large.theta)
 
 
 def test_a_full_disk_at_the_end_costs_nothing_but_the_file(
@@ -206,9 +213,6 @@ def test_a_full_disk_at_the_end_costs_nothing_but_the_file(
         def program(self, theta: Array, *, mask: Any = None) -> Any:
             raise AssertionError("written again")
 
-        def set_gains(self, gains: Array) -> None:
-            self.device.set_gains(gains)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-
     assert deploy(learned, ReadOnly(hwzo.connect(PCM), after=1), output=output).result.verified
 
 
@@ -219,11 +223,33 @@ def test_cells_that_wear_out_are_not_written_beyond_what_they_bear(learned: Weig
     assert any("bear 7 writes" in text for text in told)
 
 
-class Losing(FaultyDevice):
-    """An emulated device with gains, whose link is lost."""
+def test_with_few_writes_the_weights_stay_where_they_were_put(learned: Weights, tmp_path: Path) -> None:
+    """Looking for stuck cells and moving units would take the last writes of some, and lose what they hold."""
+    told: list[str] = []
+    url = f"{PCM}&stuck=0.05&endurance=4"
+    done = deploy(learned, url, output=tmp_path / "d.h5", say=told.append)
+    assert done.written.writes.max() <= 4
+    assert done.result.accuracy is not None
+    assert done.result.accuracy_before is not None
+    assert done.result.accuracy >= done.result.accuracy_before - 0.02
+    assert any("units keep their order" in text for text in told)
+    assert not any(name.startswith("order") for name in done.mapping)
 
-    def set_gains(self, gains: Array) -> None:
-        self.device.set_gains(gains)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+def test_cells_that_bear_too_few_writes_are_left_alone(learned: Weights, tmp_path: Path) -> None:
+    device: Any = hwzo.connect(f"{PCM}&endurance=2")
+    before = device.snapshot()
+    with pytest.raises(ConfigError, match=r"bear 2 writes \(endurance\).*nothing was written.*--profile"):
+        deploy(learned, device, output=tmp_path / "d.h5")
+    with pytest.raises(ConfigError, match=r"bear 2 writes"):
+        plan(learned, device)
+    assert device.snapshot() == before
+    device.close()
+    with pytest.raises(ConfigError, match=r"bear 500 writes.*at most 480 evaluations"):
+        deploy(learned, f"{PCM}&endurance=500", output=tmp_path / "d.h5", touch_up="2000 evaluations")
+    with pytest.raises(ConfigError, match=r"most_writes = 2; without a profile"):
+        deploy(learned, PCM, output=tmp_path / "d.h5", most_writes=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_touch_up_learns_on_the_device_and_goes_on_when_it_is_cut_off(learned: Weights, tmp_path: Path) -> None:
@@ -238,7 +264,7 @@ def test_a_touch_up_learns_on_the_device_and_goes_on_when_it_is_cut_off(learned:
     for after in (20, 33):
         output = tmp_path / "cut" / f"{after}.h5"
         with pytest.raises(DeviceError, match="lost"):
-            deploy(learned, Losing(hwzo.connect(url), after=after), output=output, touch_up=how)
+            deploy(learned, FaultyDevice(hwzo.connect(url), after=after), output=output, touch_up=how)
         done = deploy(learned, url, output=output, touch_up=how)
         assert np.array_equal(done.weights.theta, whole.weights.theta)
         assert np.array_equal(done.written.reached, whole.written.reached)

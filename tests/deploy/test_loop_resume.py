@@ -132,13 +132,6 @@ def test_power_that_fails_again_and_again_never_takes_a_cell_beyond_its_budget(t
         assert done.written.writes.max() <= MOST
 
 
-class Faulty(FaultyDevice):
-    """With gains, which the emulated crossbar has."""
-
-    def set_gains(self, gains: Array) -> None:
-        self.device.set_gains(gains)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-
-
 def same(a: Deployment, b: Deployment) -> bool:
     arrays = [(x.targets, x.written.asked, x.written.reached, x.written.writes, x.written.state) for x in (a, b)]
     return all(np.array_equal(x, y) for x, y in zip(*arrays, strict=True)) and a.snapshot == b.snapshot
@@ -149,7 +142,7 @@ def test_an_emulated_device_ends_with_the_same_bytes(tmp_path: Path) -> None:
     for after in range(1, 4):
         output = tmp_path / f"{after}.h5"
         with pytest.raises(DeviceError, match="lost"):
-            deploy(weights(), Faulty(hwzo.connect(URL), after=after), output=output)
+            deploy(weights(), FaultyDevice(hwzo.connect(URL), after=after), output=output)
         done = deploy(weights(), URL, output=output)
         assert same(done, whole)
         assert done.result.cell_writes == whole.result.cell_writes
@@ -193,7 +186,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path) ->
 def test_other_arguments_than_those_it_began_with_are_refused(tmp_path: Path) -> None:
     output = tmp_path / "d.h5"
     with pytest.raises(DeviceError):
-        deploy(weights(), Faulty(hwzo.connect(URL), after=1), output=output)
+        deploy(weights(), FaultyDevice(hwzo.connect(URL), after=1), output=output)
     with pytest.raises(ConfigError, match="unfinished deployment with most_writes = 10"):
         deploy(weights(), URL, output=output, most_writes=9)
     with pytest.raises(ConfigError, match="source"):
@@ -204,7 +197,7 @@ def test_other_arguments_than_those_it_began_with_are_refused(tmp_path: Path) ->
 def test_a_damaged_journal_is_told_of(tmp_path: Path) -> None:
     output = tmp_path / "d.h5"
     with pytest.raises(DeviceError):
-        deploy(weights(), Faulty(hwzo.connect(URL), after=1), output=output)
+        deploy(weights(), FaultyDevice(hwzo.connect(URL), after=1), output=output)
     journal = tmp_path / "d.h5.part" / "journal.sqlite"
     journal.write_bytes(b"nothing that SQLite knows" * 100)
     with pytest.raises(FileError, match="remove the folder"):

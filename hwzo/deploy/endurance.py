@@ -1,0 +1,71 @@
+"""Cells that bear a number of writes: none is written more often, and what can't be done with so few is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hwzo.deploy.stand import Settings
+from hwzo.deploy.tolerance import ReadError, look_writes, residual_of
+from hwzo.device import Device
+from hwzo.errors import ConfigError
+from hwzo.noise.profile import Profile
+from hwzo.registry import DeviceURL
+from hwzo.train.budget import Budget
+
+
+def endurance(url: str) -> int:
+    """Writes that each cell of a device bears, as its URL says; 0: it says nothing."""
+    text = DeviceURL.parse(url).options.get("endurance", "0")
+    return int(text) if text.isdigit() else 0
+
+
+def endured(settings: Settings, url: str, told: list[str]) -> Settings:
+    """Settings by which no cell is written more often than it bears; what they change is added to ``told``.
+
+    Raises:
+        ConfigError: a touch-up that could wear cells out.
+    """
+    bears = endurance(url)
+    if not bears:
+        return settings
+    if bears < settings.most_writes:
+        told.append(
+            f"the device's cells bear {bears} writes (endurance): none is written more often than that, of the "
+            f"{settings.most_writes} that it might be"
+        )
+    left = bears - 2 * settings.most_writes  # verified, and verified again after it
+    if settings.touch_up is not None:
+        steps = Budget.parse(settings.touch_up.budget).limits.get("evaluations")
+        if steps is None or steps > left:  # a step takes an evaluation at least, and writes each cell once at most
+            raise ConfigError(
+                f"a touch-up of {settings.touch_up.budget} might wear out cells, which bear {bears} writes (endurance)"
+                + (f": at most {left} evaluations are safe" if left > 0 else "")
+                + "; nothing was written; take "
+                + ("so many, or leave the touch-up out" if left > 0 else "no touch-up"),
+                key="touch_up",
+            )
+    return replace(settings, most_writes=min(bears, settings.most_writes))
+
+
+def check_enough(settings: Settings, device: Device, profile: Profile | None) -> None:
+    """Check that a cell may be written often enough to see what a write leaves, and then to be written.
+
+    Raises:
+        ConfigError: it may not; says whose limit that is, and what to try. Nothing was written.
+    """
+    known = profile is not None and ReadError.of(profile) is not None and residual_of(profile) is not None
+    needed = 1 if known else look_writes(device) + 1
+    if settings.most_writes >= needed:
+        return
+    bears = endurance(device.info.url)
+    limit = (
+        f"the device's cells bear {bears} writes (endurance)"
+        if bears and bears <= settings.most_writes
+        else f"most_writes = {settings.most_writes}"
+    )
+    raise ConfigError(
+        f"{limit}; without a profile {needed - 1} are taken of some cells to see what a write leaves, and one more to "
+        "deploy; nothing was written; name a profile of this device (--profile), or use one whose cells may be "
+        "written more often",
+        key="most_writes",
+    )
