@@ -18,6 +18,10 @@ def learnt(tmp_path, device, method, budget="4000 evaluations", **settings):
     return result, device.loss_at(first) - device.floor, device.loss_at(last) - device.floor
 
 
+MEASURING = 48
+"""Probes that a short calibration before the first step may command, to see whether the device's noise is enough."""
+
+
 @pytest.mark.parametrize(
     ("method", "settings"),
     [
@@ -49,7 +53,7 @@ def test_the_devices_own_noise_descends_a_quadratic(tmp_path, exploration):
     device = QuadraticDevice(8, seed=3, parameter_noise="per-evaluation", sigma=0.05, readback="weights", read_sd=0.01)
     result, before, after = learnt(tmp_path, device, "intrinsic", exploration=exploration)
     assert result.exploration == ("intrinsic-weight" if exploration == "auto" else "mixed")
-    assert (result.commanded_probes == 0) == (exploration == "auto")
+    assert (result.commanded_probes <= MEASURING) == (exploration == "auto")
     assert after < 0.02 * before
 
 
@@ -102,7 +106,7 @@ def test_letters_are_learnt_from_the_devices_own_noise(tmp_path, device, explora
     """Chance is 0.25; the bars lie some way below what was measured, since they are no benchmark."""
     result = hwzo.train("nist7x7", device, budget="4000 evaluations", run=tmp_path / "run")
     assert result.exploration == exploration
-    assert result.commanded_probes == 0
+    assert result.commanded_probes <= MEASURING
     assert result.test_accuracy > least
 
 
