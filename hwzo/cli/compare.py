@@ -79,7 +79,7 @@ def command(
             say(f"{row.method} on {row.device} was left out: {row.left_out}")
     show(f"runs: {folder}")
     if page is not None:
-        show(f"picture: {page}")
+        show(f"picture: {page}, and its curves alone in {page.with_suffix('.svg')}")
     return 0
 
 
