@@ -16,13 +16,16 @@ from hwzo.cli.options import Json
 from hwzo.cli.signals import Signalled
 from hwzo.cli.streams import emit
 from hwzo.cli.terminal import chatter, say, show, table
-from hwzo.deploy.closed_loop import MOST_WRITES, Progress, Watch
+from hwzo.deploy.closed_loop import MOST_WRITES, Progress, State, Watch
 from hwzo.deploy.deploying import deploy
 from hwzo.deploy.deployment import Deployment
 from hwzo.deploy.dry_run import Plan, plan
+from hwzo.deploy.endurance import endurance
 from hwzo.errors import ConfigError, HwzoError, StoppedError, VerificationError
 
 NAME = "deploy"
+PULSED = 2.5
+"""Operations of a write, above which they are told: a differential pair takes two."""
 
 
 def command(
@@ -60,6 +63,7 @@ def command(
         str | None, typer.Option(help="The network, such as 64-32-10, where the file doesn't tell.")
     ] = None,
     activation: Annotated[str | None, typer.Option(help="Of the hidden layers, where the file doesn't tell.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an output file of something else.")] = False,
     seed: Annotated[int, typer.Option(help="Of an emulated device, and of the touch-up.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take; nothing is written.")] = False,
     json: Json = False,
@@ -104,6 +108,7 @@ def command(
                 clip=clip,
                 most_writes=most_writes,
                 seed=seed,
+                force=force,
                 watch=watch,
                 say=say,
             )
@@ -169,9 +174,13 @@ def _why_not(done: Deployment) -> str:
     right = result.cells_within_tolerance
     told = f"not verified: {right} of {healthy} cells that aren't stuck are within the tolerance, 99% are needed"
     if result.outputs_agree is False:
-        told += f"; outputs differ by {result.outputs_difference:.3g}, noise explains {result.outputs_allowed:.3g}"
+        told += f"; outputs differ by {result.outputs_difference:.3g}, the limit is {result.outputs_allowed:.3g}"
     if result.over_budget:
-        told += f"; {result.over_budget} used up their {done.manifest['settings']['most_writes']} writes"
+        most = done.manifest["settings"]["most_writes"]
+        told += f"; {result.over_budget} used up their {most} writes, or the rounds"
+        bears = endurance(result.device)
+        if bears and bears <= most:
+            told += f": cells bear no more (endurance={bears}); try a device that does, or name a profile (--profile)"
     if result.unreachable:
         told += f"; {result.unreachable} targets lie beyond what their cells reach"
     return told
@@ -187,7 +196,7 @@ def _show(done: Deployment, page: Path | None, bundle: Path | None) -> None:
             ("compensated by their partners", result.compensated),
             ("stuck", result.stuck),
             ("unreachable", result.unreachable),
-            ("over budget", result.over_budget),
+            (State.OVER_BUDGET.label, result.over_budget),
         )
         if number
     )
@@ -196,15 +205,20 @@ def _show(done: Deployment, page: Path | None, bundle: Path | None) -> None:
         ("verified", result.verified),
         ("cells", f"{result.cells:,}: {states}"),
         ("within the tolerance", f"{result.cells_within_tolerance:,}, of {result.tolerance:.4g} weight units"),
-        ("cell writes", f"{result.cell_writes:,}; a cell was written {result.most_writes_of_a_cell} times at most"),
+        *_writes(done),
         ("device seconds", result.device_seconds),
         ("joules", result.joules),
     ]
+    if result.clipped:
+        rows.append(("weights clipped", f"{result.clipped:,}"))
     if result.outputs_difference is not None:
         rows.append(
             (
                 "outputs on the probe set",
-                f"off by {result.outputs_difference:.3g} (rms); noise explains {result.outputs_allowed:.3g}",
+                f"off by {result.outputs_difference:.3g} (rms)"
+                + ("" if result.outputs_noise is None else f"; noise explains {result.outputs_noise:.3g}")
+                + f"; the limit is {result.outputs_allowed:.3g}"
+                + ("; accuracy was compared instead" if result.outputs_judged_by == "accuracy" else ""),
             )
         )
     for stage in done.manifest["validation"]:
@@ -225,6 +239,20 @@ def _show(done: Deployment, page: Path | None, bundle: Path | None) -> None:
         show(f"picture: {page}")
 
 
+def _writes(done: Deployment) -> list[tuple[str, object]]:
+    """Cell writes, by what took them."""
+    result = done.result
+    own = result.cell_writes - result.touch_up_writes
+    written = int(done.written.writes.sum())
+    told = f"{own:,}; a cell was written {result.most_writes_of_a_cell} times at most"
+    if written and own > PULSED * written:
+        told += f", each in {own / written:.0f} operations on average, such as pulses"
+    rows: list[tuple[str, object]] = [("cell writes, program and verify", told)]
+    if result.touch_up_writes:
+        rows.append(("cell writes, touch-up", f"{result.touch_up_writes:,}"))
+    return rows
+
+
 def _accuracy(value: float, error: float | None) -> str:
     return f"{value:.4f}" if error is None else f"{value:.4f} +- {error:.4f}"
 
@@ -235,7 +263,7 @@ def _show_plan(planned: Plan) -> None:
     rows = [
         ("cells", planned.cells),
         ("clipped", planned.clipped),
-        ("stuck, by the profile", planned.stuck),
+        ("stuck", unknown if planned.stuck is None else planned.stuck),
         ("cell writes", planned.cell_writes),
         ("device seconds", planned.device_seconds),
         ("joules", planned.joules),

@@ -57,8 +57,8 @@ class State(IntEnum):
 
     @property
     def label(self) -> str:
-        """Such as ``"over-budget"``."""
-        return self.name.lower().replace("_", "-")
+        """Such as ``"compensated"``."""
+        return "writes or rounds used up" if self is State.OVER_BUDGET else self.name.lower()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from hwzo.deploy.stand import Say, Settings, Stand, fitted, open_for
 from hwzo.deploy.tolerance import Tolerance
 from hwzo.deploy.touch_up import TouchUp, touch_up
 from hwzo.deploy.work import Work
-from hwzo.deploy.worth import accuracy_on, outputs_on_probes, validated
+from hwzo.deploy.worth import accuracy_on, outputs_on_probes, validated, warn_if_far_below
 from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.noise.profile import DeviceRecord, Profile
@@ -55,6 +55,7 @@ def deploy(
     clip: bool = False,
     most_writes: int = MOST_WRITES,
     seed: int = 0,
+    force: bool = False,
     watch: Watch | None = None,
     say: Say = lambda text: None,
 ) -> Deployment:
@@ -75,11 +76,12 @@ def deploy(
         touch_up: a budget such as ``"2000 evaluations"`` that is spent on learning on the device; None: none.
         profile: of the device, see `hwzo.calibrate`: its noise needs not be measured then.
         gains, orders, clip, most_writes, seed: see `Settings`.
+        force: whether an output file of something else may be replaced.
         watch, say: are shown progress, and told what a user should know.
 
     Raises:
-        ConfigError: weights of another architecture, outside the window, a tolerance that can't be verified; nothing
-            was written.
+        ConfigError: weights of another architecture, outside the window, a tolerance that can't be verified; an output
+            file of another device or of other weights; nothing was written.
         CapabilityError: the device doesn't read back its weights.
         DeviceError: the device failed; the journal is kept.
     """
@@ -90,6 +92,7 @@ def deploy(
     known = None if profile is None else Profile.load(profile)
     stand = open_for(source, device, task, seed, say, layers=layers, activation=activation)
     try:
+        _check_replaced(stand, output, force, say)
         with threadpool_limits(1):
             return _deployed(stand, settings, known, output, watch, say)
     finally:
@@ -150,7 +153,9 @@ def carried_out(work: Work) -> Deployment:
 
     run = None
     if settings.touch_up is not None and task is not None:
+        before = work.cost.cell_writes
         theta, run = _touched_up(work, theta, device, settings.touch_up, task)
+        work.touch_up_writes = work.cost.cell_writes - before
         targets = guard.parameters.clip(mapping.cells(theta))
         held = _held(device)
         written = work.verify(
@@ -160,6 +165,7 @@ def carried_out(work: Work) -> Deployment:
 
     agreement = outputs_on_probes(work, theta, device, written, targets, tolerance)
     accuracy, error = accuracy_on(work, "test", device, "accuracy")
+    warn_if_far_below(work, theta)
     result = _result(work, written, targets, tolerance, agreement).model_copy(
         update={
             "accuracy_before": accuracy_before,
@@ -197,6 +203,7 @@ def _result(
         cells=work.n,
         cells_within_tolerance=int(within.sum()),
         cell_writes=work.cost.cell_writes,
+        touch_up_writes=work.touch_up_writes,
         verified=right and (agreement is None or agreement.agree),
         accuracy_before=None,
         accuracy=None,
@@ -212,7 +219,9 @@ def _result(
         clipped=0,
         outputs_agree=None if agreement is None else agreement.agree,
         outputs_difference=None if agreement is None else agreement.difference,
+        outputs_noise=None if agreement is None else agreement.noise,
         outputs_allowed=None if agreement is None else agreement.allowed,
+        outputs_judged_by=None if agreement is None else "accuracy" if agreement.by_accuracy else "outputs",
         device_seconds=work.cost.device_seconds,
         joules=work.cost.joules,
         wall_seconds=0.0,
@@ -305,6 +314,28 @@ def _check_output(output: Path) -> None:
         raise FileError(f"output = {str(output)!r}: there is no folder {output.parent}", key="output")
 
 
+def _check_replaced(stand: Stand, output: Path, force: bool, say: Say) -> None:
+    """Refuse to replace a file of anything but the same weights on the same device."""
+    if force or not output.exists():
+        return
+    try:
+        before = Deployment.load(output)
+        source = before.manifest.get("source", {}).get("crc32")
+        if before.result.device != stand.guard.info.url:
+            what = f"is a deployment on another device, {before.result.device}"
+        elif source != parameters_crc32(stand.weights.theta):
+            what = "is a deployment of other weights"
+        else:
+            say(f"{output} is of the same weights on the same device, and will be replaced")
+            return
+    except FileError:
+        what = "is there already, and is no deployment that can be read"
+    raise ConfigError(
+        f"output {output} {what}; name another file with --output, or replace it with --force; nothing was written",
+        key="output",
+    )
+
+
 def check(stand: Stand, settings: Settings, profile: Profile | None) -> None:
     """What can be refused before anything is written.
 
@@ -348,6 +379,7 @@ def _manifest(work: Work) -> dict[str, Any]:
         "hwzo": version("hwzo"),
         "device": DeviceRecord.of(work.guard).model_dump(mode="json"),
         "settings": asdict(work.settings),
+        "source": {"crc32": parameters_crc32(work.weights.theta)},
         "learned_on": {"device": work.weights.device, "emulated": work.weights.emulated},
         "profile": None if work.profile is None else str(work.profile.path),
         "bought": [asdict(part) for part in work.bought],

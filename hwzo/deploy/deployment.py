@@ -59,11 +59,15 @@ class Result(BaseModel):
         passes: over the split, of each accuracy.
         task: whose split that is; None for none.
         tolerance: weight units of the device.
-        ok, compensated, stuck, unreachable, over_budget: how many cells, see `hwzo.deploy.closed_loop.State`.
+        ok, compensated, stuck, unreachable, over_budget: how many cells, see `hwzo.deploy.closed_loop.State`; the last
+            are those whose writes, or rounds, are used up.
+        touch_up_writes: those of ``cell_writes`` that the touch-up took; the others are of program and verify.
         clipped: weights that were moved into what the device can hold.
         outputs_agree: whether the device's outputs on the probe set agree with the network's; None if it has none.
-        outputs_difference, outputs_allowed: rms of their difference, and what noise explains of it; units of the
-            outputs.
+        outputs_difference, outputs_noise, outputs_allowed: rms of their difference; what noise makes of it; and the
+            limit, three times that and a share for converters; units of the outputs.
+        outputs_judged_by: ``"outputs"``, or ``"accuracy"`` where the network only comes near to what the device
+            computes, see `hwzo.deploy.worth.outputs_on_probes`; None if nothing was compared.
         device_seconds, joules: of the whole deployment.
         wall_seconds: of this session.
         most_writes_of_a_cell: that any cell was written, by program and verify.
@@ -102,6 +106,9 @@ class Result(BaseModel):
     touch_up: str | None
     deployment: str
     page: str | None = None
+    touch_up_writes: int = 0
+    outputs_noise: float | None = None
+    outputs_judged_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -285,6 +292,15 @@ class Deployment:
         result = Result.model_validate(manifest.pop("result"))
         weights = Weights(spec.flat(tensors), spec, **about)
         return cls(weights, mapping, cells["target"], written, tolerance, manifest, result, probes, snapshot)
+
+
+def is_deployment(path: Path) -> bool:
+    """Whether a file is HDF5 with cells in it; what is damaged, missing or anything else isn't."""
+    try:
+        with _open(path, "r") as file:
+            return "cells" in file and "manifest" in file.attrs
+    except OSError:
+        return False
 
 
 def _open(path: Path, mode: str) -> Any:  # noqa: ANN401

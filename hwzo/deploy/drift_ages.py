@@ -19,6 +19,16 @@ SECONDS = {
 """Of each unit; years are Julian ones."""
 LONGEST = 1000 * SECONDS["y"]
 MOST = 1000
+_WORDS = {
+    "s": ("sec", "second", "seconds"),
+    "min": ("minute", "minutes"),
+    "h": ("hr", "hour", "hours"),
+    "d": ("day", "days"),
+    "w": ("week", "weeks"),
+    "month": ("months",),
+    "y": ("year", "years"),
+}
+_UNITS = SECONDS | {word: SECONDS[unit] for unit, words in _WORDS.items() for word in words}
 _AGE = re.compile(r"([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([a-z]+)")
 _FORM = "a number and s, min, h, d, w, month or y, separated by commas, such as '1 s, 1 h, 30 d'"
 
@@ -42,9 +52,9 @@ def parse_ages(text: str | Iterable[str | float]) -> tuple[float, ...]:
 def _age(part: str | float) -> float:
     if isinstance(part, str):
         match = _AGE.fullmatch(part.strip())
-        if match is None or match[2] not in SECONDS:
+        if match is None or match[2] not in _UNITS:
             raise ConfigError(f"at = {part.strip()!r} is no age; one is {_FORM}", key="at")
-        seconds = float(match[1]) * SECONDS[match[2]]
+        seconds = float(match[1]) * _UNITS[match[2]]
     else:
         seconds = float(part)
     if not 0.0 <= seconds <= LONGEST:

@@ -18,8 +18,11 @@ CONVERTERS = 0.05
 """Of the outputs' rms: what rounding by converters may make of them, which the host doesn't know."""
 
 
-def probe_batch(network: Network, task: Task | None, seed: int) -> Batch:
-    """Samples of the task's validation split, or made up, on which outputs are compared."""
+def probe_batch(network: Network, task: Task | None, seed: int, inputs: Array | None = None) -> Batch:
+    """Samples on which outputs are compared: ``inputs`` (samples, n_in) if there are any, such as a bundle's; else of
+    the task's validation split; else made up."""
+    if inputs is not None:
+        return Batch(inputs, np.zeros((len(inputs), network.layers[-1])), "squared-error")
     if task is not None:
         whole = task.batch("validation")
         return Batch(whole.inputs[:SAMPLES], whole.targets[:SAMPLES], whole.loss)
@@ -38,7 +41,9 @@ class Agreement:
         spread: (samples, units) standard deviation over the passes.
         difference: rms of ``measured - outputs``, outputs of the network that has the weights which were reached where
             cells are known to be stuck.
-        allowed: three times what noise explains of it, and what converters may add.
+        noise: rms of what noise makes of it: weights that are off as verification allows, and the passes' own.
+        allowed: the limit: three times the noise, and what converters may add.
+        by_accuracy: whether the device was found to do the task as well as the network, whose outputs it needn't give.
     """
 
     inputs: Array
@@ -46,12 +51,14 @@ class Agreement:
     measured: Array
     spread: Array
     difference: float
+    noise: float
     allowed: float
+    by_accuracy: bool = False
 
     @property
     def agree(self) -> bool:
-        """True if noise explains the difference."""
-        return self.difference <= self.allowed
+        """True if the difference is within the limit, or accuracy was found to agree in its place."""
+        return self.by_accuracy or self.difference <= self.allowed
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -96,5 +103,6 @@ def compare_outputs(
         square += float(np.square(drawn - expected).mean()) / DRAWS
     square += float(np.square(spread).mean()) / passes
     difference = float(np.sqrt(np.square(measured - expected).mean()))
-    allowed = 3.0 * float(np.sqrt(square)) + CONVERTERS * float(np.sqrt(np.square(expected).mean()))
-    return Agreement(inputs, network.forward(theta, inputs)[-1], measured, spread, difference, allowed)
+    noise = float(np.sqrt(square))
+    allowed = 3.0 * noise + CONVERTERS * float(np.sqrt(np.square(expected).mean()))
+    return Agreement(inputs, network.forward(theta, inputs)[-1], measured, spread, difference, noise, allowed)

@@ -11,6 +11,7 @@ import numpy as np
 
 from hwzo.data.catalogue import load_task
 from hwzo.data.task import Task
+from hwzo.deploy.bundle import read_bundle
 from hwzo.deploy.closed_loop import MOST_WRITES
 from hwzo.deploy.sources import load_source
 from hwzo.deploy.touch_up import TouchUp
@@ -22,6 +23,7 @@ from hwzo.registry import connect
 from hwzo.train.budget import Budget
 from hwzo.train.evaluate import check_fit
 from hwzo.train.guard import GuardedDevice
+from hwzo.train.run import load_run
 from hwzo.train.weights import Weights
 
 Say = Callable[[str], None]
@@ -75,12 +77,16 @@ class Stand:
         guard: the device.
         task: theirs; None if nobody knows.
         ours: whether the device was opened here.
+        probes: (samples, n_in) inputs of the source's own probe set; None if it has none.
+        learned_accuracy: validation accuracy of the run that learned the weights; None if nobody knows.
     """
 
     weights: Weights
     guard: GuardedDevice
     task: Task | None
     ours: bool
+    probes: Array | None = None
+    learned_accuracy: float | None = None
 
     def close(self) -> None:
         """Close the device if it was opened here."""
@@ -111,8 +117,14 @@ def open_for(
     weights = load_source(source, task=named, layers=layers, activation=activation, say=say)
     if not np.isfinite(weights.theta).all():
         raise ConfigError("the weights hold a number that is not finite; nothing was written", key="source")
-    name = named or weights.task
-    chosen = task if isinstance(task, Task) else load_task(name) if name else None
+    probes, learned = None, None
+    if isinstance(source, str | Path):
+        if str(source).lower().endswith(".zip"):
+            probes = read_bundle(source).probes.inputs
+        elif Path(source).is_dir():
+            result = load_run(source).result
+            learned = None if result is None else result.validation_accuracy
+    chosen = task if isinstance(task, Task) else _task_of(weights, named, bundled=probes is not None, say=say)
     network = Network.parse(weights.layers, weights.activation) if weights.layers else None
     if device is None and not weights.device:
         raise ConfigError("these weights don't say which device they are for; name one with --device URL", key="device")
@@ -123,7 +135,7 @@ def open_for(
         if device is None or isinstance(device, str)
         else device
     )
-    stand = Stand(weights, GuardedDevice(opened), chosen, opened is not device)
+    stand = Stand(weights, GuardedDevice(opened), chosen, opened is not device, probes, learned)
     try:
         told = str(source) if isinstance(source, str | Path) else type(source).__name__
         check_fit(weights, stand.guard, told)
@@ -146,6 +158,18 @@ def open_for(
     except BaseException:
         stand.close()
         raise
+
+
+def _task_of(weights: Weights, named: str | None, *, bundled: bool, say: Say) -> Task | None:
+    """The task that was named, or that the weights are of; a bundle may come from where another one's file lies."""
+    name = named or weights.task
+    try:
+        return load_task(name) if name else None
+    except ConfigError as error:
+        if named or not bundled:
+            raise
+        say(f"the bundle's task can't be loaded, so there will be no accuracies: {error}; --task names another")
+        return None
 
 
 def fitted(weights: Weights, bounds: ParameterSpec, *, clip: bool) -> tuple[Array, int]:

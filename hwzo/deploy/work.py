@@ -43,6 +43,7 @@ class Work:
         self.weights, self.guard, self.task = stand.weights, stand.guard, stand.task
         self.settings, self.profile, self.output = settings, profile, output
         self._journal, self._watch, self._say = journal, watch, say
+        self.probes, self.learned_accuracy = stand.probes, stand.learned_accuracy
         n = self.guard.parameters.size
         self.cost = Cost()
         self.writes: NDArray[np.int64] = np.zeros(n, dtype=np.int64)
@@ -53,6 +54,8 @@ class Work:
         """(n,) True where a part of a cell is known to be stuck; None: nobody looked."""
         self.verified = False
         """Whether the cells were brought to where they shall be: from then on there is something to go on with."""
+        self.touch_up_writes = 0
+        """Those that the touch-up took, as the device counts them."""
         self.bought: list[Bought] = []
         self.validation: list[dict[str, object]] = []
         self.told: list[str] = []

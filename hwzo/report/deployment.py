@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwzo.deploy.closed_loop import State
-from hwzo.deploy.deployment import Deployment
+from hwzo.deploy.deployment import Deployment, Result
 from hwzo.errors import FileError
 from hwzo.network import Network
 from hwzo.parameters import Array
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST = 512  # rows or columns of a map: beyond that no pixel would show a cell
+BELOW_LEGEND = 0.75
+"""Of an axes' height, that a legend above the curves leaves free."""
 _STATES = (
     ("ok", "#dadbdc"),
     ("compensated", "#0072b2"),
     ("stuck", "#d55e00"),
     ("unreachable", "#cc79a7"),
-    ("over budget", "#e69f00"),
+    ("used up", "#e69f00"),
 )
 
 
@@ -48,7 +50,7 @@ def deployment_page(deployment: Deployment) -> str:
     """The page as text."""
     result = deployment.result
     kind = "emulated" if result.emulated else "hardware"
-    title = f"Deployment on {result.device} ({kind}), hwzo"
+    title = f"Deployment on {result.device.partition('?')[0]} ({kind}), hwzo"
     body = (
         element("h1", title),
         _came_to(deployment, kind),
@@ -91,8 +93,9 @@ def _came_to(deployment: Deployment, kind: str) -> Markup:
         ("Tolerance", f"{result.tolerance:.4g} weight units"),
         ("Reads averaged", count(deployment.tolerance.repeats)),
         ("What a write leaves", f"{deployment.tolerance.residual:.3g} (sd, weight units)"),
-        *((name, count(getattr(result, name.replace(" ", "_")))) for name, _ in _STATES),
-        ("Cell writes", count(result.cell_writes)),
+        *((name, count(number)) for name, number in _states(result)),
+        ("Cell writes, program and verify", count(result.cell_writes - result.touch_up_writes)),
+        *([("Cell writes, touch-up", count(result.touch_up_writes))] if result.touch_up_writes else []),
         ("Most writes of a cell, program and verify", count(result.most_writes_of_a_cell)),
         ("Device time", amount(result.device_seconds, "s")),
         ("Energy", amount(result.joules, "J")),
@@ -101,13 +104,26 @@ def _came_to(deployment: Deployment, kind: str) -> Markup:
         rows.append(
             (
                 "Outputs on the probe set",
-                f"off by {result.outputs_difference:.3g} (rms, units of the outputs); noise explains "
-                f"{result.outputs_allowed:.3g}",
+                f"off by {result.outputs_difference:.3g} (rms, units of the outputs)"
+                + ("" if result.outputs_noise is None else f"; noise explains {result.outputs_noise:.3g}")
+                + f"; the limit is {result.outputs_allowed:.3g}"
+                + ("; accuracy was compared instead" if result.outputs_judged_by == "accuracy" else ""),
             )
         )
     if result.clipped:
         rows.append(("Weights clipped", count(result.clipped)))
     return section("What it came to", facts(rows), _accuracies(deployment))
+
+
+def _states(result: Result) -> list[tuple[str, int]]:
+    """How many cells are in each state, in words."""
+    return [
+        ("ok", result.ok),
+        ("compensated by their partners", result.compensated),
+        ("stuck", result.stuck),
+        ("unreachable", result.unreachable),
+        (State.OVER_BUDGET.label, result.over_budget),
+    ]
 
 
 def _accuracies(deployment: Deployment) -> Markup:
@@ -162,8 +178,8 @@ def _errors(deployment: Deployment, kind: str) -> Markup:
             drawing.histogram(
                 axes, [("cells that are right", error, drawing.BLUE)], "reached − target (weight units)", normal=True
             )
-            for end in (-limit, limit):
-                axes.axvline(end, color=drawing.MUTED, linewidth=0.8, linestyle="--")
+            for end in (-limit, limit):  # as high as the bars: the legend is above
+                axes.axvline(end, ymax=BELOW_LEGEND, color=drawing.MUTED, linewidth=0.8, linestyle="--")
 
         svg = drawing.draw("Errors", plot, alt="histogram of reached less target, with the tolerance", tag=kind)
         drawn.append(
@@ -173,8 +189,13 @@ def _errors(deployment: Deployment, kind: str) -> Markup:
     if np.ptp(writes) > 0:
 
         def plot_writes(axes: Axes) -> None:
+            from matplotlib.ticker import MaxNLocator, NullFormatter
+
             drawing.histogram(axes, [("writes", writes, drawing.ORANGE)], "writes of a cell")
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
             axes.set_ylim(bottom=0.5)
 
         svg = drawing.draw("Writes", plot_writes, alt="histogram of how often cells were written", tag=kind)

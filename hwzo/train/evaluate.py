@@ -144,9 +144,16 @@ def check_fit(weights: Weights, device: Device, path: str) -> None:
         ConfigError: they aren't; both are shown.
     """
     mine, other = ({t.name: t.shape for t in spec.tensors} for spec in (weights.parameters, device.parameters))
-    if mine != other:
-        raise ConfigError(f"weights {path} do not fit {device.info}: the weights are {mine}, the device needs {other}")
     layered = device.capabilities.network
+    if mine != other:
+        theirs, its = (
+            f"{label}, {spec.size} weights" if label else f"a black box of {spec.size} parameters"
+            for label, spec in (
+                (weights.layers, weights.parameters),
+                (layered.label if layered is not None else "", device.parameters),
+            )
+        )
+        raise ConfigError(f"weights {path} do not fit {device.info}: they are of {theirs}; the device is {its}")
     if weights.layers and layered is not None and layered.label != weights.layers:  # their weights look alike
         raise ConfigError(
             f"weights {path} are for the network {weights.layers}, {device.info} is {layered.label}", key="layers"

@@ -98,7 +98,7 @@ def test_the_file_gives_back_what_was_saved_and_the_device_as_it_was(learned: We
     with h5py.File(tmp_path / "d.h5") as file:
         cells: Any = file["cells"]
         assert cells["reached"].attrs["unit"] == "weight"
-        assert "4 over-budget" in cells["state"].attrs["about"]
+        assert "4 writes or rounds used up" in cells["state"].attrs["about"]
         assert cells["writes"].shape == learned.theta.shape
 
 
@@ -139,7 +139,7 @@ def test_weights_outside_the_window_are_clipped_only_if_asked(learned: Weights, 
 
 def test_what_can_not_be_done_is_refused(learned: Weights, tmp_path: Path) -> None:
     output = tmp_path / "d.h5"
-    with pytest.raises(ConfigError, match=r"49, 4.*49, 5"):
+    with pytest.raises(ConfigError, match=r"of 49-4-4, 220 weights.*is 49-5-4, 274 weights"):
         deploy(learned, IDEAL.replace("49-4-4", "49-5-4"), output=output)
     with pytest.raises(CapabilityError, match="readback=weights"):
         deploy(learned, f"{IDEAL}&readback=nodes", output=output)

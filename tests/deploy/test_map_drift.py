@@ -25,6 +25,7 @@ from hwzo.train.weights import Weights
 def test_ages_are_read_as_people_write_them():
     assert parse_ages("1 s,1 h,1 d,30 d") == (1.0, 3600.0, 86400.0, 2592000.0)
     assert parse_ages("30d, 1.5min ,2w,1 month,1 y, .5 s") == (0.5, 90.0, 1209600.0, 2592000.0, 2629800.0, 31557600.0)
+    assert parse_ages("2 seconds, 1 minute, 3 hours, 1 day, 2 weeks, 1 year") == parse_ages("2 s,1 min,3 h,1 d,2 w,1 y")
     assert parse_ages("1 h, 60 min") == (3600.0,)
     assert parse_ages([3600, "1 s", 0.0]) == (0.0, 1.0, 3600.0)
 
