@@ -198,7 +198,13 @@ def _errors(deployment: Deployment, kind: str) -> Markup:
             axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
             axes.set_ylim(bottom=0.5)
 
-        svg = drawing.draw("Writes", plot_writes, alt="histogram of how often cells were written", tag=kind)
+        svg = drawing.draw(
+            "Writes",
+            plot_writes,
+            alt="histogram of how often cells were written",
+            tag=kind,
+            margins=(0.78, 0.1, 0.48, 0.28),
+        )
         drawn.append(figure(svg, "By program and verify, looks at the noise included; a logarithmic axis."))
     return section("Errors and writes", figures(*drawn)) if drawn else Markup("")
 

@@ -75,9 +75,14 @@ def test_one_object_with_what_scripts_rely_on(hwzo: Run, weights: str, tmp_path:
 def test_a_table_for_people(hwzo: Run, weights: str) -> None:
     code, out, err = hwzo("deploy", weights, "-o", "mine.h5")  # on the device that they were learned on
     assert code == 0, err
-    for text in ("verified", "emulated", "within the tolerance", "test accuracy", "cell writes"):
+    for text in ("verified", "emulated", "within the tolerance", "test accuracy", "cell writes", "the limit is"):
         assert text in out
     assert "tolerance" in err
+    code, out, err = hwzo("deploy", weights, "--device", PCM, "-o", "mine.h5")
+    assert code == 2
+    assert "--force" in err
+    code, out, err = hwzo("deploy", weights, "--device", PCM, "-o", "mine.h5", "--force")
+    assert code == 0, err
 
 
 def test_what_is_not_verified_exits_with_5_and_says_why(hwzo: Run, weights: str) -> None:
@@ -136,8 +141,8 @@ def test_bad_input(hwzo: Run, weights: str, words: tuple[str, ...], code: int, t
 
 def test_the_page_shows_every_layer(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
+    from hwzo.cli.report import command
     from hwzo.deploy.deploying import deploy
-    from hwzo.report.deployment import write_deployment_page
 
     network = Network.parse("6-4")  # one layer: a page takes a second a drawing
     spec = network.parameter_spec(1.0)
@@ -145,7 +150,7 @@ def test_the_page_shows_every_layer(tmp_path: Path) -> None:
     url = "crossbar:pcm?layers=6-4&seed=1&engine=numpy&stuck=0.1"
     deploy(Weights(theta, spec, "", "6-4", "tanh", 1.0, url, True), url, output=tmp_path / "d.h5")
     page = tmp_path / "d.html"
-    write_deployment_page(tmp_path / "d.h5", page)
+    assert command(tmp_path / "d.h5", None, json=False) == 0
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") == 2 + 4  # errors and writes; target, error, writes and state of the layer
     assert "emulated" in text

@@ -14,6 +14,7 @@ import pytest
 import hwzo
 from hwzo.data.catalogue import load_task
 from hwzo.deploy import deployment as files
+from hwzo.deploy.bundle import ProbeSet, write_bundle
 from hwzo.deploy.closed_loop import State
 from hwzo.deploy.deploying import deploy
 from hwzo.deploy.deployment import Deployment
@@ -22,6 +23,7 @@ from hwzo.deploy.touch_up import TouchUp
 from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError
 from hwzo.network import Network, accuracy
 from hwzo.parameters import Array
+from hwzo.probes import Batch, Probes, Readings
 from hwzo.testing.faulty import FaultyDevice
 from hwzo.train.weights import Weights
 
@@ -252,10 +254,96 @@ def test_cells_that_bear_too_few_writes_are_left_alone(learned: Weights, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+class Spiking(FaultyDevice):
+    """Computes something else than the network says, which tells classes apart as well."""
+
+    info = property(lambda self: replace(self.device.info, model="stub:spiking"))  # pyright: ignore
+    wrong = False
+
+    def measure(self, probes: Probes, batch: Batch) -> Readings:
+        readings = self.device.measure(probes, batch)
+        if readings.outputs is None:
+            return readings
+        outputs = readings.outputs[..., ::-1] if self.wrong else readings.outputs
+        return replace(readings, outputs=1.0 + 3.0 * outputs, nodes=None)
+
+
+class Miswired(Spiking):
+    """Gives its outputs in another order."""
+
+    wrong = True
+
+
+@pytest.mark.parametrize(
+    ("kind", "learned_on", "verified"),
+    [(Spiking, "stub:spiking?seed=3", True), (Miswired, "stub:spiking?seed=3", False), (Spiking, IDEAL, False)],
+)
+def test_where_the_network_is_only_approximate_accuracy_counts(
+    learned: Weights, tmp_path: Path, kind: type[Spiking], learned_on: str, verified: bool
+) -> None:
+    told: list[str] = []
+    device = kind(hwzo.connect(IDEAL), after=10**6)
+    weights = replace(learned, device=learned_on)
+    done = deploy(weights, device, output=tmp_path / "d.h5", gains=False, say=told.append)
+    assert done.result.cells_within_tolerance == done.result.cells
+    assert done.result.verified is verified
+    assert done.result.outputs_judged_by == ("accuracy" if verified else "outputs")
+    assert any("differ from the network's" in text and "the limit is" in text for text in told)
+
+
+def test_lost_accuracy_is_said(learned: Weights, tmp_path: Path) -> None:
+    told: list[str] = []
+    deploy(learned, f"{PCM}&stuck=0.4", output=tmp_path / "d.h5", orders=False, say=told.append)
+    assert any("warning: validation accuracy is" in text for text in told)
+    told.clear()
+    deploy(learned, IDEAL, output=tmp_path / "e.h5", say=told.append)
+    assert not any("warning" in text for text in told)
+
+
+def test_a_file_of_something_else_is_not_replaced(learned: Weights, tmp_path: Path) -> None:
+    output = tmp_path / "d.h5"
+    deploy(learned, IDEAL, output=output)
+    told: list[str] = []
+    deploy(learned, IDEAL, output=output, say=told.append)
+    assert any("will be replaced" in text for text in told)
+    before = output.read_bytes()
+    with pytest.raises(ConfigError, match=r"on another device.*--force"):
+        deploy(learned, IDEAL.replace("seed=1", "seed=2"), output=output)
+    other = replace(learned, theta=0.5 * learned.theta)
+    with pytest.raises(ConfigError, match=r"of other weights.*--force"):
+        deploy(other, IDEAL, output=output)
+    assert output.read_bytes() == before
+    deploy(other, IDEAL, output=output, force=True)
+    np.testing.assert_array_equal(Deployment.load(output).weights.theta, other.theta)
+    output.write_text("my thesis")
+    with pytest.raises(ConfigError, match="is no deployment"):
+        deploy(learned, IDEAL, output=output)
+    assert output.read_text() == "my thesis"
+
+
+def test_a_bundle_brings_its_own_probe_set_and_does_without_its_task(learned: Weights, tmp_path: Path) -> None:
+    inputs = np.random.default_rng(5).uniform(-1.0, 1.0, (7, 49))
+    bundle, told = tmp_path / "b.zip", list[str]()
+    weights = replace(learned, task=str(tmp_path / "gone.py:mine"))
+    write_bundle(bundle, weights, ProbeSet.of(weights, inputs))
+    done = deploy(bundle, IDEAL, output=tmp_path / "d.h5", say=told.append)
+    np.testing.assert_array_equal(done.probes["inputs"], inputs)
+    assert done.result.verified
+    assert done.result.outputs_agree
+    assert done.result.accuracy is None
+    assert any("task can't be loaded" in text and "--task" in text for text in told)
+    named = deploy(bundle, IDEAL, output=tmp_path / "e.h5", task="nist7x7")
+    assert named.result.accuracy is not None
+    with pytest.raises(ConfigError, match=r"gone\.py"):
+        deploy(weights, IDEAL, output=tmp_path / "f.h5")
+
+
 def test_a_touch_up_learns_on_the_device_and_goes_on_when_it_is_cut_off(learned: Weights, tmp_path: Path) -> None:
     url, how = f"{PCM}&stuck=0.05", TouchUp("60 evaluations", seed=3)
     whole = deploy(learned, url, output=tmp_path / "whole.h5", touch_up=how)
     assert whole.result.touch_up == str(tmp_path / "whole-touch-up")
+    assert 0 < whole.result.touch_up_writes < whole.result.cell_writes
+    assert not any("no run" in text for text in whole.manifest["told"])
     assert hwzo.load_run(tmp_path / "whole-touch-up").result is not None
     assert [stage["stage"] for stage in whole.manifest["validation"]] == ["written once", "verified", "touched up"]
     assert whole.result.verified
