@@ -20,12 +20,10 @@ from hwzo.deploy.closed_loop import MOST_WRITES, Progress, State, Watch
 from hwzo.deploy.deploying import deploy
 from hwzo.deploy.deployment import Deployment
 from hwzo.deploy.dry_run import Plan, plan
-from hwzo.deploy.endurance import endurance
+from hwzo.deploy.endurance import PULSED, endurance
 from hwzo.errors import ConfigError, HwzoError, StoppedError, VerificationError
 
 NAME = "deploy"
-PULSED = 2.5
-"""Operations of a write, above which they are told: a differential pair takes two."""
 
 
 def command(

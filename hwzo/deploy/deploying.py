@@ -17,7 +17,7 @@ from hwzo.data.task import Task
 from hwzo.deploy import probe_set
 from hwzo.deploy.closed_loop import MOST_WRITES, State, Watch, Written
 from hwzo.deploy.deployment import Deployment, Result
-from hwzo.deploy.endurance import check_enough, endured
+from hwzo.deploy.endurance import check_enough, endured, spare_pulses
 from hwzo.deploy.journal import Journal
 from hwzo.deploy.mapped import MappedDevice
 from hwzo.deploy.mapping import Mapping
@@ -129,9 +129,9 @@ def _deployed(
 def carried_out(work: Work) -> Deployment:
     """All steps of a deployment, and what they came to."""
     began = time.monotonic()
-    guard, settings, task = work.guard, work.settings, work.task
+    guard, task = work.guard, work.task
     mapping = first_mapping(work)
-    theta, clipped = fitted(work.weights, mapping.bounds, clip=settings.clip)
+    theta, clipped = fitted(work.weights, mapping.bounds, clip=work.settings.clip)
     if clipped:
         work.say(f"{clipped} of {work.n} weights lay outside what the device can hold, and were clipped")
     targets = mapping.cells(theta)
@@ -139,6 +139,7 @@ def carried_out(work: Work) -> Deployment:
     device = MappedDevice(guard, mapping)  # sets the gains
     work.show("writing", 0.05)
     plain = work.verify(targets, tolerance, phase="writing", held=None, first=targets, most_rounds=0)
+    spare_pulses(work)
     accuracy_before, _ = accuracy_on(work, "test", device, "accuracy before")
     validated(work, "written once", device)
 
@@ -152,9 +153,10 @@ def carried_out(work: Work) -> Deployment:
     work.verified = True
 
     run = None
-    if settings.touch_up is not None and task is not None:
+    how = work.settings.touch_up
+    if how is not None and task is not None:
         before = work.cost.cell_writes
-        theta, run = _touched_up(work, theta, device, settings.touch_up, task)
+        theta, run = _touched_up(work, theta, device, how, task)
         work.touch_up_writes = work.cost.cell_writes - before
         targets = guard.parameters.clip(mapping.cells(theta))
         held = _held(device)

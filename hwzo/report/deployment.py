@@ -203,7 +203,7 @@ def _errors(deployment: Deployment, kind: str) -> Markup:
             plot_writes,
             alt="histogram of how often cells were written",
             tag=kind,
-            margins=(0.78, 0.1, 0.48, 0.28),
+            margins=(0.78, 0.17, 0.48, 0.28),
         )
         drawn.append(figure(svg, "By program and verify, looks at the noise included; a logarithmic axis."))
     return section("Errors and writes", figures(*drawn)) if drawn else Markup("")

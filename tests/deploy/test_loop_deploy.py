@@ -225,6 +225,18 @@ def test_cells_that_wear_out_are_not_written_beyond_what_they_bear(learned: Weig
     assert any("bear 7 writes" in text for text in told)
 
 
+def test_pulses_are_spared_where_cells_bear_few(learned: Weights, tmp_path: Path) -> None:
+    told: list[str] = []
+    url = f"crossbar:ecram-li?layers={LAYERS}&seed=1&engine=numpy&endurance=3000"
+    done = deploy(learned, url, output=tmp_path / "d.h5", say=told.append)
+    pulses = done.result.cell_writes / done.written.writes.sum()
+    assert pulses > 10
+    assert done.written.writes.max() * pulses <= 1.5 * 3000  # an average: some cells take more
+    assert done.result.accuracy is not None
+    assert done.result.accuracy_before is not None
+    assert done.result.accuracy >= done.result.accuracy_before - 0.02
+
+
 def test_with_few_writes_the_weights_stay_where_they_were_put(learned: Weights, tmp_path: Path) -> None:
     """Looking for stuck cells and moving units would take the last writes of some, and lose what they hold."""
     told: list[str] = []
