@@ -292,6 +292,7 @@ def _touched_up(work: Work, theta: Array, device: MappedDevice, how: TouchUp, ta
     if lost > WORSE * math.hypot(float(str(before["standard_error"])), error):
         work.say(f"the touch-up lost {lost:.4f} of validation accuracy: the weights from before are put back")
         device.held = np.asarray(work.take("put back", back).arrays["held"], dtype=np.float64)
+        validated(work, "put back", device)
         return theta, run
     return np.asarray(seen["theta"], dtype=np.float64), run
 

@@ -37,7 +37,7 @@ def endured(settings: Settings, url: str, told: list[str]) -> Settings:
             f"the device's cells bear {bears} writes (endurance): none is written more often than that, of the "
             f"{settings.most_writes} that it might be"
         )
-    left = bears - 2 * settings.most_writes  # verified, and verified again after it
+    left = bears - settings.most_writes - 1  # to verify, before and after it, and to put weights back
     if settings.touch_up is not None:
         steps = Budget.parse(settings.touch_up.budget).limits.get("evaluations")
         if steps is None or steps > left:  # a step takes an evaluation at least, and writes each cell once at most
@@ -60,6 +60,8 @@ def spare_pulses(work: Work) -> None:
     pulses = work.cost.cell_writes / max(1, written)
     if not bears or pulses <= PULSED:
         return
+    if work.settings.touch_up is not None:
+        work.say("steps of a touch-up are trains of pulses, too, of unknown length: it may wear cells out")
     most = max(1, int(bears / pulses))
     if most < work.settings.most_writes:
         work.say(
