@@ -15,7 +15,7 @@ import numpy as np
 
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
-from hwzo.errors import FileError, HwzoError, StoppedError, VerificationError
+from hwzo.errors import DeviceError, FileError, HwzoError, StoppedError, VerificationError
 from hwzo.methods.method import Method, Record, Start
 from hwzo.methods.registry import method_named
 from hwzo.network import accuracy
@@ -105,8 +105,7 @@ class Loop:
                 if stopped in ("SIGINT", "SIGTERM"):
                     self.journal.event(self.at.t, "stopped", stopped)
                     raise StoppedError(
-                        f"stopped by {stopped} after step {self.at.t}; go on with: "
-                        f"hwzo train --run {shlex.quote(str(self.folder.path))} --resume",
+                        f"stopped by {stopped} after step {self.at.t}; go on with: {self._resuming}",
                         signal.Signals[stopped],
                     )
                 return self._finish(stopped)
@@ -114,7 +113,13 @@ class Loop:
                 raise
             except HwzoError as error:
                 self._note_failure(error)
+                if isinstance(error, DeviceError):
+                    self.say(f"all steps up to {self.at.t} are kept; go on with: {self._resuming}")
                 raise
+
+    @property
+    def _resuming(self) -> str:
+        return f"hwzo train --run {shlex.quote(str(self.folder.path))} --resume"
 
     def train_to(self, t: int) -> Checkpoint:
         """Take steps until ``t`` were taken, without looking at the budget or writing anything: a rerun.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hwzo.cli.signals import Signalled, answered
+from hwzo.cli.signals import TWICE_S, Signalled, answered
 from hwzo.train.folder import RunFolder
 
 HWZO = f"{sys.executable} -c 'from hwzo.cli.main import main; main()'"
@@ -159,6 +159,28 @@ def test_the_handlers_of_signals_are_put_back():
     with pytest.raises(Signalled), answered():
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def interrupted(pause_s):
+    """A command that is interrupted again while it tidies up; whether it came to the end of that."""
+    tidy = False
+    try:
+        with answered():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            finally:
+                time.sleep(pause_s)
+                signal.raise_signal(signal.SIGTERM)
+                tidy = True
+    except Signalled:
+        return tidy
+    pytest.fail("nothing was raised")
+
+
+def test_a_signal_that_comes_twice_at_once_ends_a_command_once():
+    """As timeout(1) sends it, to the process and to its group; a user who asks again later is heard again."""
+    assert interrupted(0.0)
+    assert not interrupted(TWICE_S)
 
 
 SLOW = """

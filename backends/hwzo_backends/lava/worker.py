@@ -15,8 +15,8 @@ import subprocess
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,8 +80,9 @@ class Worker:
         self._name = name
         vitals.sweep_strays()
         self._look_next = 0.0
-        self._held = _Held(python, name)
-        self._finalizer = weakref.finalize(self, _Held.release, self._held)
+        with _undisturbed():
+            self._held = _Held(python, name)
+            self._finalizer = weakref.finalize(self, _Held.release, self._held)
         try:
             self.about, _ = self.ask(setup, timeout_s=timeout_s)
         except RefusedError as error:
@@ -330,6 +331,10 @@ class _Held:
         """Close its pipe, on which it ends; kill what doesn't; remove what is left. Forks of this process let it be."""
         if os.getpid() != self._owner:
             return
+        with _undisturbed():
+            self._let_go()
+
+    def _let_go(self) -> None:
         for descriptor in (self.outgoing, self.incoming, self._stat):
             if descriptor is not None:
                 os.close(descriptor)
@@ -344,6 +349,16 @@ class _Held:
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
+
+
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """SIGINT and SIGTERM wait: an exception in here would leave a worker that nobody ends."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _widen(descriptor: int) -> None:

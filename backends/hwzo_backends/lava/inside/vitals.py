@@ -76,6 +76,7 @@ def _runs(pid: int) -> bool:
 
 def take_hold() -> None:
     """Before Lava is imported: names for shared memory, and children that die with this process."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))  # blocked while hwzo started this
     shared: Any = shared_memory
     own = prefix(os.getpid())  # known before any fork: the process that makes them is a child
     shared._make_filename = lambda: f"/{own}{secrets.token_hex(6)}"
