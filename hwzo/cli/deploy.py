@@ -84,6 +84,8 @@ def command(
             seed=seed,
             say=say,
         )
+        if touch_up is not None:
+            say(f"without the touch-up of {touch_up}, which comes on top")
         if json:
             emit(planned.model_dump())
         else:

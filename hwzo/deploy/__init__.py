@@ -29,6 +29,7 @@ def deploy(
     clip: bool = False,
     most_writes: int = 10,
     seed: int = 0,
+    force: bool = False,
     watch: Callable[[Progress], None] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Deployment:
@@ -50,6 +51,7 @@ def deploy(
         clip=clip,
         most_writes=most_writes,
         seed=seed,
+        force=force,
         watch=watch,
         say=say,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,10 @@ def test_weights_outside_the_window_are_clipped_only_if_asked(learned: Weights, 
     assert fits.result.verified
     assert (np.abs(fits.targets) <= 0.5).all()
     np.testing.assert_array_equal(fits.weights.theta, learned.theta)
+
+
+def test_the_light_entry_takes_the_same_arguments() -> None:
+    assert list(inspect.signature(hwzo.deploy).parameters) == list(inspect.signature(deploy).parameters)
 
 
 def test_what_can_not_be_done_is_refused(learned: Weights, tmp_path: Path) -> None:
