@@ -61,7 +61,9 @@ def command(
         str | None, typer.Option(help="The network, such as 64-32-10, where the file doesn't tell.")
     ] = None,
     activation: Annotated[str | None, typer.Option(help="Of the hidden layers, where the file doesn't tell.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output file of something else.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an output file of something else, or a bundle.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of an emulated device, and of the touch-up.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take; nothing is written.")] = False,
     json: Json = False,
@@ -91,6 +93,11 @@ def command(
         else:
             _show_plan(planned)
         return 0
+    if bundle is not None and bundle.exists() and not force:
+        raise ConfigError(
+            f"bundle {bundle} is there already; name another file, or replace it with --force; nothing was written",
+            key="bundle",
+        )
     with _progress(quiet=json) as watch:
         try:
             done = deploy(

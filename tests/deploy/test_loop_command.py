@@ -110,6 +110,9 @@ def test_a_dry_run_writes_nothing(hwzo: Run, weights: str, tmp_path: Path) -> No
 def test_a_bundle_is_deployed_elsewhere(hwzo: Run, weights: str) -> None:
     code, _, err = hwzo("deploy", weights, "--device", PCM, "--bundle", "b.zip", "--json")
     assert code == 0, err
+    code, _, err = hwzo("deploy", weights, "--device", PCM, "--bundle", "b.zip", "--json")
+    assert code == 2
+    assert "b.zip is there already" in err
     code, out, err = hwzo("deploy", "b.zip", "--device", PCM.replace("seed=1", "seed=2"), "-o", "other.h5", "--json")
     assert code == 0, err
     assert json.loads(out)["verified"] is True
