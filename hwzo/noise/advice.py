@@ -56,6 +56,8 @@ class Advice:
 def advise(profile: Profile) -> dict[str, Advice]:
     """Settings of `hwzo.train` by name, as far as the profile tells of them: exploration, estimator, probes, scale.
 
+    Exploration is ``auto``, and the only one, where a budget left out what would decide it; the reason names that.
+
     ``expected_evaluations`` is no setting: it is an order of magnitude, for planning.
     """
     device, found = profile.manifest.device, profile.quantities
@@ -65,7 +67,11 @@ def advise(profile: Profile) -> dict[str, Advice]:
         about = " and ".join(f"{q.value:.3g}" for q in nodes)
         reason = f"nodes are read back, and carry noise of their own of sd {about}: two noisy passes explore"
         return {"exploration": Advice("intrinsic-node", reason)}
-    own = _own_noise(found) if weights else None
+    unknown = _unknown(profile)
+    if unknown:
+        reason = f"not known: {unknown}; calibrate with a larger budget, or the method goes by what the device can do"
+        return {"exploration": Advice("auto", reason)}
+    own = own_noise(found) if weights else None
     if own is not None:
         return _by_own_noise(profile, *own)
     if device.laws:
@@ -73,7 +79,7 @@ def advise(profile: Profile) -> dict[str, Advice]:
     return {"exploration": Advice("selection", "only a loss comes back, and no direction can be commanded")}
 
 
-def _own_noise(found: Mapping[str, Quantity]) -> tuple[Quantity, str] | None:
+def own_noise(found: Mapping[str, Quantity]) -> tuple[Quantity, str] | None:
     """The parameters' noise that explores, and what it is called."""
     new, written = found.get("parameter_noise_sigma"), found.get("programming_noise_sd")
     if new is not None and new.significant and (written is None or new.value >= 0.5 * written.value):
@@ -81,6 +87,19 @@ def _own_noise(found: Mapping[str, Quantity]) -> tuple[Quantity, str] | None:
     if written is not None and written.significant:
         return written, "each write"
     return (new, "each evaluation") if new is not None and new.significant else None
+
+
+def _unknown(profile: Profile) -> str:
+    """What of the device's own noise wasn't measured, though it might explore, and why; "" if nothing."""
+    device, found, left_out = profile.manifest.device, profile.quantities, profile.manifest.left_out
+    weights = device.readback == "weights"
+    wanted: list[str] = []
+    if device.layers and device.node_noise and (weights or device.readback == "nodes"):
+        wanted.append("node_noise_sd")
+    if weights and own_noise(found) is None:
+        wanted += ["parameter_noise_sigma", "programming_noise_sd"]
+    missing = [name for name in wanted if name in left_out and name not in found]
+    return "; ".join(f"{name} wasn't measured ({left_out[name]})" for name in missing)
 
 
 def _by_own_noise(profile: Profile, own: Quantity, renewed: str) -> dict[str, Advice]:

@@ -42,6 +42,8 @@ def take_response(setup: Setup, repeats: int) -> Raw:
 def response(losses: Array) -> Findings:
     """A warning if the loss moves no more between starts than between readings of one (Fisher's F, in logarithms)."""
     found = Findings()
+    if losses.shape[1] < 2:  # nothing tells its noise
+        return found
     between, within = float(losses.mean(axis=1).var(ddof=1)), float(losses.var(axis=1, ddof=1).mean())
     within /= losses.shape[1]
     if within > 0 and _f_tail(between / within, len(losses) - 1, losses.size - len(losses)) > ALPHA:

@@ -89,7 +89,7 @@ def measurements(device: Device) -> list[Measurement]:
             (),
             loss_noise.take_response,
             usual=2,
-            least=1,
+            least=2,
             evaluations=lambda rounds: rounds * loss_noise.STARTS,
             programs=lambda rounds: loss_noise.STARTS,
         ),

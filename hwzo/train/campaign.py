@@ -88,6 +88,7 @@ class Campaign:
             ConfigError: the budget allows nothing.
             DeviceError: the device failed, or is dead.
         """
+        self._require_budget(chosen)
         readings: dict[str, Raw] = {}
         guard = self._guard
         found = guard.emulation.snapshot() if leave and guard.emulation is not None else None
@@ -113,7 +114,7 @@ class Campaign:
         finally:
             if leave:
                 self._leave(found, held)
-        if not readings:
+        if not any(measurement.gives for measurement in chosen if measurement.name in readings):
             budget = self._budget.text if self._budget else ""
             name, reason = next(iter(self.left_out.items()))
             raise ConfigError(f"budget = {budget!r} allows no measurement, not even {name}: {reason}", key="budget")
@@ -121,13 +122,31 @@ class Campaign:
         self._told()
         return readings
 
+    def _require_budget(self, chosen: list[Measurement]) -> None:
+        """Refuse a budget that doesn't reach to the first quantity, before the device is touched."""
+        if self._budget is None:
+            return
+        first = chosen[: 1 + next((at for at, measurement in enumerate(chosen) if measurement.gives), 0)]
+        needs = {
+            "evaluations": sum(measurement.evaluations(measurement.least) for measurement in first),
+            "writes": sum(measurement.programs(measurement.least) for measurement in first)
+            * self._guard.parameters.size,
+        }
+        for unit, limit in self._budget.limits.items():
+            if limit < needs.get(unit, 0):
+                raise ConfigError(
+                    f"budget = {self._budget.text!r} is too small to measure anything: {first[-1].gives[0]}, which "
+                    f"comes first, takes at least {needs[unit]:,} {unit}",
+                    key="budget",
+                )
+
     def _affordable(self, measurement: Measurement, readings: Mapping[str, Raw], share: float) -> int:
         """How many rounds of a measurement there is budget for; 0 leaves it out, with a reason."""
         usual = round(share * measurement.usual)
         reason = measurement.lacks(self._guard)
         missing = [name for name in measurement.needs if name not in readings]
         if not reason and missing:
-            reason = f"it needs what {' and '.join(repr(name) for name in missing)} measures, which was left out"
+            reason = f"it needs {' and '.join(repr(name) for name in missing)} measured, which was left out"
         if not reason:
             rounds = max(measurement.least, usual)
             while rounds > measurement.least and self.tally.refused(measurement, rounds):

@@ -66,8 +66,14 @@ class Tally:
                     need = measurement.waits
                 case _:
                     need = 0.0
-            if need > left or left <= 0:
-                return f"the budget of {limit:g} {unit} has {max(left, 0):.4g} left; at least {need:.4g} are needed"
+            if left <= 0:
+                return (
+                    f"the budget of {limit:g} {unit} is spent; at least {need:.4g} are needed"
+                    if need
+                    else f"the budget of {limit:g} {unit} is spent"
+                )
+            if need > left:
+                return f"the budget of {limit:g} {unit} has {left:.4g} left; at least {need:.4g} are needed"
         return ""
 
     @property

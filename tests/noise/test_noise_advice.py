@@ -119,6 +119,17 @@ def test_a_loss_alone_is_commanded_by_the_c_star_rule():
     assert advice["scale"].value == pytest.approx((8 * 0.02**2) ** 0.25 / math.sqrt(4.0), rel=0.01)
 
 
+def test_what_was_not_measured_is_not_guessed():
+    """14 evaluations measure the loss alone; that the device has noise of its own nobody knows then."""
+    few = calibrate(URL, budget="14 evaluations", seed=41)
+    advice = advise(few)
+    assert set(advice) == {"exploration"}
+    assert advice["exploration"].value == "auto"
+    assert "parameter_noise_sigma wasn't measured" in advice["exploration"].reason
+    assert "at least 0 are needed" not in " ".join(few.manifest.left_out.values())
+    assert TrainConfig.build(advised({"task": "xor"}, few)).exploration == "auto"
+
+
 def test_a_loss_alone_without_directions_is_selected_on():
     none = {"parameter_noise": "none", "sigma": 0.0, "readback": "loss", "laws": frozenset()}
     assert advise(profile({"loss_noise_sd": q(0.02)}, **none))["exploration"].value == "selection"

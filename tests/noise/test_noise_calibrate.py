@@ -192,8 +192,10 @@ def test_a_small_budget_lists_what_was_left_out(tmp_path):
     few = calibrate(f"crossbar:pcm?{SMALL}", budget="3000 writes", seed=22)
     assert few.manifest.spent["cell_writes"] <= 3000
     output = tmp_path / "p.h5"
-    with pytest.raises(ConfigError, match=r"allows no measurement, not even loss_noise_sd: .* at least 280 are needed"):
+    with pytest.raises(ConfigError, match=r"too small .* loss_noise_sd, .* at least 560 writes"):  # four of 140
         calibrate(f"crossbar:pcm?{SMALL}", output, budget="1 write")
+    with pytest.raises(ConfigError, match=r"too small .* loss_noise_sd, .* at least 14 evaluations"):  # 3 * 2 + 8
+        calibrate(f"crossbar:pcm?{SMALL}", output, budget="3 evaluations")
     calibrate(f"crossbar:pcm?{SMALL}", output, budget="20 evaluations")  # there is nothing to go on with
 
 
