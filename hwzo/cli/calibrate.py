@@ -18,7 +18,7 @@ from hwzo.cli.streams import emit
 from hwzo.cli.terminal import chatter, say, show, table
 from hwzo.errors import StoppedError, VerificationError
 from hwzo.noise.advice import advise
-from hwzo.noise.check import ALPHA, Comparison
+from hwzo.noise.check import ALPHA, Comparison, not_compared
 from hwzo.noise.profile import Profile
 from hwzo.noise.quantity import Quantity
 from hwzo.train.calibration import Progress, Watch, calibrate, check
@@ -37,7 +37,7 @@ def command(
     ] = None,
     budget: Annotated[str | None, typer.Option(help='Such as "500 evaluations", "2 min" or "1e6 writes".')] = None,
     seed: Annotated[int, typer.Option(help="Of what is programmed and commanded.")] = 0,
-    temperature: Annotated[float | None, typer.Option(help="Of the device, kelvin, for the record.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of the device, kelvin, above 0, for the record.")] = None,
     check_: Annotated[
         Path | None, typer.Option("--check", metavar="PROFILE", help="Measure again, and exit with 5 if it moved.")
     ] = None,
@@ -79,8 +79,17 @@ def _check(
     before = Profile.load(path)
     profile, compared = check(device, before, output, budget=budget, date=now, watch=watch, say=say)
     moved = [comparison for comparison in compared if comparison.moved]
+    missing = not_compared(before.quantities, profile.manifest.left_out)
     if json:
-        emit({**_told(profile), "false_alarm_rate": ALPHA, "moved": [_line(comparison) for comparison in moved]})
+        emit(
+            {
+                **_told(profile),
+                "false_alarm_rate": ALPHA,
+                "compared": len(compared),
+                "not_compared": missing,
+                "moved": [_line(comparison) for comparison in moved],
+            }
+        )
     else:
         rows = [
             (c.name, _value(c.before), _value(c.now), f"{c.standard_errors:.1f}", "moved" if c.moved else "")
@@ -90,6 +99,12 @@ def _check(
         table(title, ("quantity", "then", "now", "standard errors apart", ""), rows)
         show(
             f"{len(moved)} of {len(compared)} moved; a device that hasn't changed shows any with probability {ALPHA:g}"
+        )
+    if missing and not json:
+        say(
+            f"warning: only {len(compared)} of {len(compared) + len(missing)} quantities were compared; left out: "
+            f"{', '.join(missing)}; a larger budget compares them too",
+            style="bold yellow",
         )
     return VerificationError.exit_code if moved else 0
 

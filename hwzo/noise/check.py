@@ -39,6 +39,16 @@ class Comparison:
     moved: bool
 
 
+def not_compared(before: Mapping[str, Quantity], left_out: Mapping[str, str]) -> list[str]:
+    """Quantities that a budget left out of a check.
+
+    Args:
+        before: what the profile holds.
+        left_out: why quantities, or whole families such as ``node_noise_sd``, weren't measured this time, by name.
+    """
+    return [name for name in before if name in left_out or name.partition("/")[0] in left_out]
+
+
 def compare(before: Mapping[str, Quantity], now: Mapping[str, Quantity], *, alpha: float = ALPHA) -> list[Comparison]:
     """Compare what both have, in the order of ``before``.
 

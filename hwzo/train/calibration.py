@@ -22,6 +22,9 @@ from hwzo.train.campaign import Campaign, Progress, Say, Watch
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.stand import open_stand
 
+HOTTEST_K = 2000.0
+"""Above this nothing that computes is solid: a temperature is mistyped."""
+
 __all__ = ["Progress", "Say", "Watch", "calibrate", "check"]
 
 
@@ -50,7 +53,7 @@ def calibrate(
         budget: see `Budget.parse`; None: what the measurements take.
         seed: of what is programmed and commanded, and of an emulated device whose URL sets none.
         date: when this is, for the profile.
-        temperature_k: of the device, for the profile.
+        temperature_k: of the device, for the profile; above 0 and up to `HOTTEST_K`.
         only: names of measurements, and those they need; None: all.
         share: factor on how often each measurement is repeated.
         against: a profile that must be of this device.
@@ -61,6 +64,12 @@ def calibrate(
         DeviceError: the device is absent, lost, or dead.
     """
     limits = Budget.parse(budget) if budget is not None else None
+    if temperature_k is not None and not 0.0 < temperature_k <= HOTTEST_K:
+        raise ConfigError(
+            f"temperature = {temperature_k:g}: should be in kelvin, above 0 and up to {HOTTEST_K:g}; room temperature "
+            "is about 295",
+            key="temperature",
+        )
     if isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ConfigError(f"seed={seed!r}: should be a whole number from 0 to 4294967295", key="seed")
     stand = open_stand(device, task, seed)
@@ -137,7 +146,7 @@ def check(
         The new profile, and a comparison of every quantity that both have.
 
     Raises:
-        ConfigError: the profile is of another device, or of another shape; shows both.
+        ConfigError: the profile is of another device, or of another shape, shows both; or nothing can be compared.
     """
     manifest = profile.manifest
     now = calibrate(
@@ -154,4 +163,15 @@ def check(
         watch=watch,
         say=say,
     )
-    return now, compare(profile.quantities, now.quantities)
+    compared = compare(profile.quantities, now.quantities)
+    if not compared:
+        raise ConfigError(
+            f"nothing of profile {profile.path} could be compared: it holds {_named(profile)}, and this check measured "
+            f"{_named(now)}; give a larger budget, or calibrate again",
+            key="budget" if budget is not None else "check",
+        )
+    return now, compared
+
+
+def _named(profile: Profile) -> str:
+    return ", ".join(profile.quantities) or "no quantity"

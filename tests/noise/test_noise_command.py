@@ -56,6 +56,29 @@ def test_a_table_and_what_is_left_out(hwzo, tmp_path):
     assert "emulated" in out
 
 
+def test_a_check_tells_what_it_left_out(hwzo):
+    hwzo("calibrate", "--device", URL, "-o", "p.h5")
+    code, out, err = hwzo("calibrate", "--device", URL, "--check", "p.h5", "--budget", "16 evaluations")
+    assert code == 0, err
+    assert "warning: only" in err
+    assert "node_noise_sd/layer1" in err
+    code, out, err = hwzo("calibrate", "--device", URL, "--check", "p.h5", "--budget", "16 evaluations", "--json")
+    told = json.loads(out)
+    assert "parameter_noise_sigma" in told["not_compared"]
+    assert told["compared"] >= 1
+    code, _, err = hwzo("calibrate", "--device", URL, "--check", "p.h5", "--budget", "3 evaluations")
+    assert code == 2
+    assert "too small" in err
+
+
+@pytest.mark.parametrize("temperature", ["nan", "-5", "0", "inf"])
+def test_a_temperature_is_in_kelvin(hwzo, temperature, tmp_path):
+    code, _, err = hwzo("calibrate", "--device", URL, f"--temperature={temperature}")
+    assert code == 2
+    assert "kelvin" in err
+    assert not list(tmp_path.glob("profile.h5*"))
+
+
 def test_bad_input(hwzo, tmp_path):
     (tmp_path / "bad.h5").write_text("no profile")
     for words in (
