@@ -14,7 +14,7 @@ from hwzo.device import Device
 from hwzo.methods.intrinsic import choose
 from hwzo.methods.method import Start
 from hwzo.methods.settings import Settings
-from hwzo.noise.advice import Advice, advise
+from hwzo.noise.advice import SMALLEST, Advice, advise, own_noise
 from hwzo.noise.analysis import analyse
 from hwzo.noise.measurements import measurements
 from hwzo.noise.profile import DeviceRecord, Manifest, Profile
@@ -95,8 +95,10 @@ def advised_at_start(config: TrainConfig, start: Start, say: Callable[[str], Non
     """The settings of a run without a profile: what isn't set follows from a short calibration of its own.
 
     It measures what decides between settings, on the run's first minibatch and at its first parameters: the loss's
-    noise, the parameters' noise and the error of reading them back, and derivatives of the loss. What it takes counts
-    as the run's, in ``start``; if that were more than `SHORT_SHARE` of the budget, the method's own settings stay.
+    noise, the parameters' noise and the error of reading them back. Only where that noise is smaller than any
+    displacement worth commanding, whether it suffices is asked of the loss's derivatives too, along directions that are
+    commanded: a device that explores enough by itself is commanded nothing. What it takes counts as the run's, in
+    ``start``; if that were more than `SHORT_SHARE` of the budget, the method's own settings stay.
 
     Only the method ``intrinsic`` on a device that explores by its parameters' noise has something to choose: of nodes
     all is known beforehand, and the size of commanded displacements is measured by the method itself.
@@ -126,7 +128,10 @@ def advised_at_start(config: TrainConfig, start: Start, say: Callable[[str], Non
         return given
     campaign = Campaign(Stand(device, start.batch, config.task, ours=False), config.seed, None, theta=start.theta)
     with np.errstate(all="ignore"):
-        readings = campaign.run(chosen, leave=False)
+        readings = campaign.run([m for m in chosen if m.name != "curvature"], leave=False)
+        own = own_noise(analyse(readings, device.capabilities.network).quantities)
+        if own is not None and own[0].value < SMALLEST:
+            readings |= campaign.run([m for m in chosen if m.name == "curvature"], leave=False)
     device.program(start.theta)
     spent = campaign.tally.spent
     start.evaluations += spent.evaluations

@@ -18,10 +18,6 @@ def learnt(tmp_path, device, method, budget="4000 evaluations", **settings):
     return result, device.loss_at(first) - device.floor, device.loss_at(last) - device.floor
 
 
-MEASURING = 48
-"""Probes that a short calibration before the first step may command, to see whether the device's noise is enough."""
-
-
 @pytest.mark.parametrize(
     ("method", "settings"),
     [
@@ -53,7 +49,7 @@ def test_the_devices_own_noise_descends_a_quadratic(tmp_path, exploration):
     device = QuadraticDevice(8, seed=3, parameter_noise="per-evaluation", sigma=0.05, readback="weights", read_sd=0.01)
     result, before, after = learnt(tmp_path, device, "intrinsic", exploration=exploration)
     assert result.exploration == ("intrinsic-weight" if exploration == "auto" else "mixed")
-    assert (result.commanded_probes <= MEASURING) == (exploration == "auto")
+    assert (result.commanded_probes == 0) == (exploration == "auto")
     assert after < 0.02 * before
 
 
@@ -98,7 +94,7 @@ def test_xor_is_solved_from_most_starts(tmp_path, method, budget, settings):
     ("device", "exploration", "least"),
     [
         ("crossbar:pcm", "intrinsic-node", 0.9),
-        ("crossbar:ideal?sigma=0.03", "intrinsic-weight", 0.85),
+        ("crossbar:ideal?sigma=0.03", "intrinsic-weight", 0.7),
         ("crossbar:pcm?node_noise=0&read_noise=0", "intrinsic-weight", 0.7),  # what each write leaves, written anew
     ],
 )
@@ -106,7 +102,7 @@ def test_letters_are_learnt_from_the_devices_own_noise(tmp_path, device, explora
     """Chance is 0.25; the bars lie some way below what was measured, since they are no benchmark."""
     result = hwzo.train("nist7x7", device, budget="4000 evaluations", run=tmp_path / "run")
     assert result.exploration == exploration
-    assert result.commanded_probes <= MEASURING
+    assert result.commanded_probes == 0
     assert result.test_accuracy > least
 
 
