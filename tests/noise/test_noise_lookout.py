@@ -46,6 +46,29 @@ def test_a_device_that_moved_ends_the_run(profile, tmp_path):
     assert len(looks(tmp_path / "run")) == 2
 
 
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    """Of 2,410 parameters with noise of .03."""
+    cheap = frozenset({"loss", "read error", "parameters", "nodes"})
+    return calibrate(OWN.format(0.03), tmp_path_factory.mktemp("own") / "p.h5", task="digits", seed=115, only=cheap)
+
+
+OWN = "crossbar:ideal?layers=64-32-10&engine=numpy&sigma={}&seed=115"
+SHORT = {"task": "digits", "budget": "150 evaluations", "check_every": 50}
+
+
+def test_parameters_that_became_noisier_end_the_run(quiet, tmp_path):
+    with pytest.raises(VerificationError, match=r"parameter_noise_sigma from 0\.03.* to 0\.035") as raised:
+        hwzo.train(device=OWN.format(0.035), profile=quiet, on_drift="stop", run=tmp_path / "run", **SHORT)
+    assert raised.value.exit_code == 5
+
+
+def test_parameters_that_are_as_noisy_as_ever_do_not(quiet, tmp_path):
+    """Each look has a false alarm once in 10,000."""
+    hwzo.train(device=OWN.format(0.03), profile=quiet, on_drift="stop", run=tmp_path / "run", **SHORT)
+    assert all("none of" in text for text in looks(tmp_path / "run"))
+
+
 def test_a_device_that_moved_is_read_again(profile, tmp_path):
     result = hwzo.train(device=MOVED, profile=profile, on_drift="re-read", run=tmp_path / "run", **GIVEN)
     assert result.stopped == "budget"
