@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hwzo.cli.options import Json
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import say, show, table
+from hwzo.cli.terminal import chatter, say, show, table
 from hwzo.deploy.evaluation import evaluate
 from hwzo.errors import ConfigError
 
 if TYPE_CHECKING:
     from hwzo.deploy.drift_evaluation import AgedAccuracy, Aging
-    from hwzo.train.evaluate import Evaluation
+    from hwzo.train.evaluate import Evaluation, Watch
 
 NAME = "evaluate"
 
@@ -53,7 +56,8 @@ def command(
         raise ConfigError(f"--{key} goes with --at, which says at which ages", key=key)
     if at is not None:
         return _aging(weights, device, task, repeats, at, compensation or "layer", output, json=json)
-    result = evaluate(weights, device, task=task, repeats=repeats, say=say)
+    with _progress(quiet=json) as watch:
+        result = evaluate(weights, device, task=task, repeats=repeats, watch=watch, say=say)
     if json:
         emit(result.model_dump())
         return 0
@@ -65,6 +69,17 @@ def command(
     ]
     table(f"{result.task}, {weights}", ("", ""), rows)
     return 0
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Generator[Watch]:
+    if quiet or not chatter.is_terminal:
+        yield lambda done, of: None
+        return
+    columns = (TextColumn("programming and reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=chatter, transient=True) as bar:
+        line = bar.add_task("", total=None)
+        yield lambda done, of: bar.update(line, completed=done, total=of)
 
 
 def _aging(
@@ -85,15 +100,17 @@ def _aging(
         from hwzo.report.aging import check_page
 
         check_page(output)
-    aging = evaluate_at(
-        source,
-        device,
-        at=at,
-        compensation=compensation,  # pyright: ignore[reportArgumentType]  (checked there)
-        task=task,
-        repeats=repeats,
-        say=say,
-    )
+    with _progress(quiet=json) as watch:
+        aging = evaluate_at(
+            source,
+            device,
+            at=at,
+            compensation=compensation,  # pyright: ignore[reportArgumentType]  (checked there)
+            task=task,
+            repeats=repeats,
+            watch=watch,
+            say=say,
+        )
     if output is not None:
         from hwzo.report.aging import write_aging_page
 

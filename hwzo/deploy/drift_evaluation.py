@@ -26,7 +26,7 @@ from hwzo.errors import CapabilityError, ConfigError
 from hwzo.network import Network, accuracy
 from hwzo.probes import Batch, Probes
 from hwzo.registry import connect
-from hwzo.train.evaluate import MOST_REPEATS, check_fit
+from hwzo.train.evaluate import MOST_REPEATS, Watch, check_fit
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.weights import Weights
 
@@ -115,6 +115,7 @@ def evaluate_at(
     compensation: Compensation = "layer",
     task: str | Task | None = None,
     repeats: int = 10,
+    watch: Watch = lambda done, of: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Aging:
     """Program weights into an emulated device, let time pass, and read the test split at each age, ``repeats`` times.
@@ -128,6 +129,7 @@ def evaluate_at(
             ``refresh``: what has moved beyond the deployment's tolerance is written again.
         task: None: the one that the weights were learned for.
         repeats: 1 to 100,000.
+        watch: see `hwzo.train.evaluate.Watch`.
         say: is told what a user should know.
 
     Raises:
@@ -149,7 +151,10 @@ def evaluate_at(
         batch = chosen.batch("test")
         _check(guard, ages, compensation, batch)
         with threadpool_limits(1):
-            rows = [_aged(held, guard, ages, compensation, batch) for _ in range(repeats)]
+            rows: list[list[_Seen]] = []
+            for done in range(repeats):
+                watch(done, repeats)
+                rows.append(_aged(held, guard, ages, compensation, batch))
     finally:
         if ours:
             guard.close()

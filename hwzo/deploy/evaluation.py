@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hwzo.data.task import Task
     from hwzo.deploy.drift_evaluation import Aging, Compensation
     from hwzo.device import Device
-    from hwzo.train.evaluate import Evaluation
+    from hwzo.train.evaluate import Evaluation, Watch
 
 OWN = ("", ".safetensors")
 """Endings of a run and of hwzo's own weights: they need nothing of deploying."""
@@ -25,6 +25,7 @@ def evaluate(
     repeats: int = 10,
     at: None = None,
     compensate: Compensation | None = None,
+    watch: Watch = ...,
     say: Callable[[str], None] = ...,
 ) -> Evaluation: ...
 
@@ -38,6 +39,7 @@ def evaluate(
     repeats: int = 10,
     at: str | Iterable[str | float],
     compensate: Compensation | None = None,
+    watch: Watch = ...,
     say: Callable[[str], None] = ...,
 ) -> Aging: ...
 
@@ -50,6 +52,7 @@ def evaluate(
     repeats: int = 10,
     at: str | Iterable[str | float] | None = None,
     compensate: Compensation | None = None,
+    watch: Watch = lambda done, of: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Evaluation | Aging:
     """Accuracy of learned weights on a device, mean and standard error; with ``at``, at several ages of the device.
@@ -62,6 +65,7 @@ def evaluate(
         at: ages since programming, such as ``"1 s, 1 h, 1 d, 30 d"``; emulated devices only.
         compensate: at each age: ``"layer"`` (the default) or ``"global"`` gains, ``"refresh"``, ``"off"``; see
             `hwzo.deploy.drift_evaluation.evaluate_at`.
+        watch: is told how many repeats are done, and of how many.
         say: is told what a user should know.
 
     Raises:
@@ -72,7 +76,7 @@ def evaluate(
         from hwzo.deploy.drift_evaluation import evaluate_at
 
         kept = compensate or "layer"
-        return evaluate_at(path, device, at=at, compensation=kept, task=task, repeats=repeats, say=say)
+        return evaluate_at(path, device, at=at, compensation=kept, task=task, repeats=repeats, watch=watch, say=say)
     if compensate is not None:
         from hwzo.errors import ConfigError
 
@@ -80,10 +84,10 @@ def evaluate(
     if path.is_dir() or path.suffix in OWN:
         from hwzo.train.evaluate import evaluate as run
 
-        return run(path, device, task=task, repeats=repeats)
+        return run(path, device, task=task, repeats=repeats, watch=watch)
     from hwzo.deploy.drift_evaluation import evaluate_at
     from hwzo.train.evaluate import Evaluation
 
-    aging = evaluate_at(path, device, at=[0.0], compensation="off", task=task, repeats=repeats, say=say)
+    aging = evaluate_at(path, device, at=[0.0], compensation="off", task=task, repeats=repeats, watch=watch, say=say)
     fields = {**aging.model_dump(), **aging.points[0].model_dump()}
     return Evaluation(**{name: fields[name] for name in Evaluation.model_fields})

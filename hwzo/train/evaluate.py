@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -52,8 +53,17 @@ class Evaluation(BaseModel):
     loss: float
 
 
+Watch = Callable[[int, int], None]
+"""Is told how many repeats are done, and of how many."""
+
+
 def evaluate(
-    path: Path, device: str | Device | None = None, *, task: str | Task | None = None, repeats: int = 10
+    path: Path,
+    device: str | Device | None = None,
+    *,
+    task: str | Task | None = None,
+    repeats: int = 10,
+    watch: Watch = lambda done, of: None,
 ) -> Evaluation:
     """Program weights into a device and read the test split, ``repeats`` times over.
 
@@ -62,6 +72,7 @@ def evaluate(
         device: URL or open device; None: the one that the weights were learned on.
         task: None: the one that the weights were learned for.
         repeats: 1 to 100,000.
+        watch: see `Watch`.
 
     Raises:
         FileError: no weights there.
@@ -91,7 +102,8 @@ def evaluate(
             )
         with threadpool_limits(1):
             right, losses = list[float](), list[float]()
-            for _ in range(repeats):
+            for done in range(repeats):
+                watch(done, repeats)
                 guard.program(weights.theta)
                 readings = guard.measure(Probes.plain(want="outputs"), batch)
                 if readings.outputs is None:
