@@ -189,21 +189,19 @@ def _errors(deployment: Deployment, kind: str) -> Markup:
     if np.ptp(writes) > 0:
 
         def plot_writes(axes: Axes) -> None:
-            from matplotlib.ticker import MaxNLocator, NullFormatter
+            from matplotlib.ticker import MaxNLocator
 
             drawing.histogram(axes, [("writes", writes, drawing.ORANGE)], "writes of a cell")
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
-            axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
             axes.set_ylim(bottom=0.5)
+            drawing.log_axis(axes, "y")
+            axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
 
         svg = drawing.draw(
             "Writes",
             plot_writes,
             alt="histogram of how often cells were written",
             tag=kind,
-            margins=(0.78, 0.17, 0.48, 0.28),
+            margins=drawing.WIDE_MARGINS,
         )
         drawn.append(figure(svg, "By program and verify, looks at the noise included; a logarithmic axis."))
     return section("Errors and writes", figures(*drawn)) if drawn else Markup("")

@@ -9,7 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,11 @@ _VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", BLUE: "blue", ORANGE: "o
 WIDTH = 4.6  # inches; text keeps its size where a figure is about 330 points wide
 Margins = tuple[float, float, float, float]
 MARGINS: Margins = (0.62, 0.17, 0.48, 0.28)  # left, right, bottom, top; inches
+WIDE_MARGINS: Margins = (0.78, 0.17, 0.48, 0.28)  # where numbers beside the y axis are long
 IMAGE_MARGINS: Margins = (0.05, 0.85, 0.05, 0.28)
 BINS = 150
 LONGEST = 2 * BINS
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST_UNITS = 32
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -160,15 +162,42 @@ def label_axes(axes: Axes, x: str, y: str) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep="\u2009"))
 
 
+def log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
+    """A logarithmic axis with numbers that a page can show: matplotlib's own are TeX, which is text here.
+
+    Decades are named, and 2 and 5 of each where there are few; of many decades not all, so that none touch.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if which == "x":
+        axes.set_xscale("log")
+    else:
+        axes.set_yscale("log")
+    low, high = axis.get_view_interval()
+    few = high < 30 * low
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=6))
+    axis.set_major_formatter(FuncFormatter(_log_tick))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _log_tick(value: float, position: int | None) -> str:
+    return log_label(value)
+
+
+def log_label(value: float) -> str:
+    """A number on a logarithmic axis: plain from 0.001 to 10,000, else such as ``2×10⁻⁴``."""
+    if 0.9e-3 < value < 1.1e4:
+        return f"{value:,.5g}" if value >= 1000 else f"{value:.3g}"
+    digits, _, power = f"{value:.2e}".partition("e")
+    first = f"{float(digits):g}"
+    return ("" if first == "1" else f"{first}×") + "10" + str(int(power)).translate(_SUPERSCRIPT)
+
+
 def log_if_wide(axes: Axes, values: Array) -> None:
     """A logarithmic y axis where values (n,) are positive and span more than a factor of 8."""
     if values.size and values.min() > 0 and values.max() > 8 * values.min():
-        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        log_axis(axes, "y")
 
 
 def histogram(axes: Axes, named: Sequence[tuple[str, Array, str]], x: str, *, normal: bool = False) -> None:

@@ -172,7 +172,8 @@ def _by_level(
         axes.set_ylabel(y)
         axes.legend()
 
-    svg = drawing.draw(title, plot, alt=f"{title} against the level, in both directions", tag=kind)
+    alt = f"{title} against the level, in both directions"
+    svg = drawing.draw(title, plot, alt=alt, tag=kind, margins=drawing.WIDE_MARGINS)
     return figure(svg, "Against the level; bands are one standard error.")
 
 
@@ -194,12 +195,13 @@ def _in_time(curve: Curve, title: str, y: str, kind: str) -> Markup:
 
     def plot(axes: Axes) -> None:
         drawing.curve(axes, axis, values, label=title, colour=drawing.BLUE, error=error, dots=True)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        drawing.log_axis(axes, "x")
+        drawing.log_axis(axes, "y")
         axes.set_xlabel(f"{'frequency' if curve.axis_unit in ('Hz', '1/evaluation') else 'time'} ({curve.axis_unit})")
         axes.set_ylabel(y)
 
-    svg = drawing.draw(title, plot, alt=f"{title}, logarithmic on both axes", tag=kind)
+    alt = f"{title}, logarithmic on both axes"
+    svg = drawing.draw(title, plot, alt=alt, tag=kind, margins=drawing.WIDE_MARGINS)
     about = curve.about[:1].upper() + curve.about[1:]
     return figure(svg, f"{about}; read error taken off; bands are one standard error.")
 
@@ -221,8 +223,12 @@ def _maps(profile: Profile, kind: str) -> Markup:
         thinned: Array = flat.reshape(rows, columns)[:: -(-rows // _MOST), :: -(-columns // _MOST)]
 
         def plot(axes: Axes, thinned: Array = thinned) -> None:
+            from matplotlib.ticker import MaxNLocator
+
             image = axes.imshow(np.transpose(thinned), cmap="viridis", vmin=0.0, aspect="auto", interpolation="none")
             axes.grid(visible=False)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(7, integer=True))
             axes.set_xlabel("input")
             axes.set_ylabel("output")
             bar = axes.inset_axes((1.03, 0.0, 0.035, 1.0))

@@ -7,6 +7,7 @@ import pytest
 
 from hwzo.cli.main import main
 from hwzo.errors import FileError
+from hwzo.report.drawing import log_label
 from hwzo.report.profile_page import write_profile_page
 from hwzo.testing.quadratic import QuadraticDevice
 from hwzo.train.calibration import calibrate
@@ -46,6 +47,15 @@ def test_the_page_tells_what_was_measured(tmp_path, monkeypatch):
     for name in (*profile.quantities, *profile.manifest.left_out, "exploration", "emulated"):
         assert name in page
     assert not re.search(r'(src|href)="http', page)  # nothing is loaded from anywhere
+    assert "mathdefault" not in page  # numbers of logarithmic axes are text, not TeX
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(1e-4, "10⁻⁴"), (2e-12, "2×10⁻¹²"), (1e-3, "0.001"), (0.5, "0.5"), (20.0, "20"), (5000.0, "5,000"), (1e6, "10⁶")],
+)
+def test_numbers_on_logarithmic_axes(value, label):
+    assert log_label(value) == label
 
 
 def test_the_response_to_steps_is_drawn(tmp_path):
