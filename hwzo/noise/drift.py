@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,8 @@ from hwzo.parameters import Array
 EMULATED_AGES = (1e3, 1e4, 1e5)
 """Seconds after the write, on a device whose time can be let pass. Ages well above a cell's own t0, which the host
 doesn't know, so that it doesn't matter."""
+DUST = 1e-12
+"""Relative error of a mean magnitude by rounding: on a device that is exact it is all there is."""
 WAITED_AGES = (2.0, 6.0, 18.0)
 """The same where it has to be waited for."""
 
@@ -59,6 +63,7 @@ def estimate(values: Array, ages: Array, levels: Array, working: NDArray[np.bool
         found.left_out["drift_exponent"] = "what was written can't be seen in what is read"
         return found
     value, error, dof = jackknife(along, exponent).scalars
+    error = math.hypot(error, DUST / float(np.ptp(x)))
     about = f"nu of a mean magnitude that goes as age^-nu, between {ages[0]:.3g} and {ages[-1]:.3g} s"
     found.quantities["drift_exponent"] = Quantity.mean(value, error, "1", along.size, dof=dof, about=about)
     found.curves["mean_magnitude"] = Curve(
