@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.errors import ConfigError, FileError
+from hwzo.errors import ConfigError, DeviceBusyError, FileError
+from hwzo.lease import Lease
+from hwzo.noise.profile_file import reason
 from hwzo.noise.setup import Raw
 
 FORMAT = 1
@@ -45,31 +47,54 @@ class Entry:
 
 
 class Journal:
-    """One calibration's folder.
+    """One calibration's folder, which no other process may use meanwhile.
 
     Args:
-        folder: it; made if it isn't there.
-        about: what identifies the calibration; plain JSON.
+        output: the profile that the calibration is to write; the folder is made beside it if it isn't there.
 
     Raises:
-        ConfigError: the folder is of another calibration; says what differs.
-        FileError: it can't be used, or is damaged.
+        FileError: another calibration is writing it, or the folder can't be used.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
-        self.folder = folder
+    def __init__(self, output: Path) -> None:
+        self.folder = folder = output.with_name(output.name + ".part")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lease = Lease(folder / ".lock", f"profile {output}")
+        except DeviceBusyError as error:
+            raise FileError(
+                f"another calibration is writing {output}: {error}; or name another file with -o", key="output"
+            ) from None
+        except OSError as error:
+            raise FileError(
+                f"profile {output} can't be written there: {reason(error)}; nothing was measured; name a file in a "
+                "folder that you can write, with -o",
+                key="output",
+            ) from error
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Begin, or go on if there is something to go on with.
+
+        Args:
+            about: what identifies the calibration; plain JSON.
+
+        Raises:
+            ConfigError: the folder is of another calibration; says what differs.
+            FileError: it can't be used, or is damaged.
+        """
+        folder = self.folder
         described = {"format": FORMAT, **about}
         book = folder / "calibration.json"
         try:
             if book.exists() and any(folder.glob("*.npz")):  # one that measured nothing has nothing to lose
                 self._check(json.loads(book.read_text(encoding="utf-8")), described)
             else:
-                folder.mkdir(parents=True, exist_ok=True)
                 _replace(book, json.dumps(described, indent=1).encode())
         except (OSError, ValueError) as error:
             if isinstance(error, ConfigError):
                 raise
-            raise FileError(f"{folder} can't be used: {error}; move it away to begin anew", key="output") from error
+            told = reason(error) if isinstance(error, OSError) else error
+            raise FileError(f"{folder} can't be used: {told}; move it away to begin anew", key="output") from error
 
     def _check(self, before: object, now: Mapping[str, Any]) -> None:
         there: dict[str, Any] = before if isinstance(before, dict) else {}  # pyright: ignore[reportUnknownVariableType]
@@ -123,11 +148,21 @@ class Journal:
                 os.fsync(file.fileno())
             aside.replace(self.folder / f"{number:02d}.npz")
         except OSError as error:
-            raise FileError(f"{self.folder} can't be written: {error.strerror or error}", key="output") from error
+            raise FileError(
+                f"{self.folder} can't be written: {reason(error)}; {number} measurements are kept there, and "
+                f"{entry.name!r} is lost; make room, or make it writable: then the same command goes on",
+                key="output",
+            ) from error
 
     def discard(self) -> None:
         """The calibration is finished: its profile holds all this."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let others write the profile; a folder in which nothing is kept goes."""
+        if not any(self.folder.glob("*.npz")):  # before the lock is given back: later it may be another's
+            self.discard()
+        self._lease.release()
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def write_contents(target: Path, contents: Contents) -> None:
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        raise FileError(f"profile {target} can't be written: {error.strerror or error}", key="output") from error
+        raise FileError(f"profile {target} can't be written: {reason(error)}", key="output") from error
 
 
 def read_contents(source: Path) -> Contents:
@@ -110,6 +111,13 @@ def damaged(source: Path, error: Exception) -> FileError:
     """The file is no profile, or not any more."""
     told = str(error).splitlines()[0] if str(error) else type(error).__name__
     return FileError(f"profile {source} is damaged or no HDF5 file: {told}", key="profile")
+
+
+def reason(error: OSError) -> str:
+    """Why the operating system refused, in its words: HDF5 wraps them in a report of its own."""
+    number = re.search(r"errno = (\d+)", str(error))
+    code = error.errno or (int(number[1]) if number else None)
+    return os.strerror(code) if code else str(error).splitlines()[0]
 
 
 def _open(path: Path, mode: str) -> Any:  # noqa: ANN401  (h5py has no types)

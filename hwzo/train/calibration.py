@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from hwzo.data.task import Task
 from hwzo.device import Device
-from hwzo.errors import ConfigError
+from hwzo.errors import ConfigError, DeviceError, FileError
 from hwzo.noise.analysis import analyse
 from hwzo.noise.check import CHECKED, SHARE, Comparison, compare
 from hwzo.noise.journal import Journal
@@ -72,9 +75,16 @@ def calibrate(
         )
     if isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ConfigError(f"seed={seed!r}: should be a whole number from 0 to 4294967295", key="seed")
-    stand = open_stand(device, task, seed)
-    guard = stand.device
-    try:
+    if output is not None and output.is_dir():
+        raise ConfigError(f"output = {str(output)!r} is a folder; name a file, such as profile.h5", key="output")
+    with ExitStack() as last:
+        journal = None
+        if output is not None:
+            journal = Journal(output)
+            last.callback(journal.close)
+        stand = open_stand(device, task, seed)
+        last.callback(stand.close)
+        guard = stand.device
         if against is not None:
             against.check_device(guard)
         about = {
@@ -83,14 +93,9 @@ def calibrate(
             "budget": budget,
             "seed": seed,
         }
-        journal = None
-        if output is not None:
-            if output.is_dir():
-                raise ConfigError(
-                    f"output = {str(output)!r} is a folder; name a file, such as profile.h5", key="output"
-                )
-            journal = Journal(output.with_name(output.name + ".part"), about)
-        with threadpool_limits(1), np.errstate(all="ignore"):
+        if journal is not None:
+            journal.describe(about)
+        with _going_on(journal, say), threadpool_limits(1), np.errstate(all="ignore"):
             campaign = Campaign(stand, seed, limits, journal, watch, say)
             readings = campaign.run(_chosen(guard, only), share)
         manifest = Manifest(
@@ -108,12 +113,29 @@ def calibrate(
         )
         profile = Profile.made(manifest, analyse(readings, guard.capabilities.network), readings)
         if output is not None:
-            profile = replace(profile, path=profile.save(output))
+            try:
+                profile = replace(profile, path=profile.save(output))
+            except FileError as error:
+                kept = f"what was measured is kept in {output}.part: make room, or make the folder writable"
+                raise FileError(f"{error}; {kept}; then the same command writes it", key="output") from error
         if journal is not None:
             journal.discard()
         return profile
-    finally:
-        stand.close()
+
+
+@contextmanager
+def _going_on(journal: Journal | None, say: Say) -> Generator[None]:
+    """Tell how a calibration goes on after its device failed: by the same command, unlike a run."""
+    try:
+        yield
+    except DeviceError as error:
+        error.args = tuple(
+            arg.replace("go on with --resume", "try again") if isinstance(arg, str) else arg
+            for arg in cast("tuple[object, ...]", error.args)
+        )
+        if journal is not None and (done := [entry.name for entry in journal.entries()]):
+            say(f"what was measured is kept in {journal.folder}: {', '.join(done)}; the same command goes on after it")
+        raise
 
 
 def _chosen(guard: GuardedDevice, only: frozenset[str] | None) -> list[Measurement]:

@@ -8,7 +8,7 @@ import pytest
 
 from hwzo import connect
 from hwzo.errors import ConfigError, FileError, MeasurementError
-from hwzo.noise import Profile, step_response
+from hwzo.noise import Profile, curvature, profile_file, step_response
 from hwzo.noise.check import compare
 from hwzo.noise.quantity import Quantity
 from hwzo.testing.quadratic import QuadraticDevice
@@ -52,6 +52,13 @@ def test_stuck_parameters_are_those_that_are():
     profile = calibrate(url, seed=12)
     cells = connect(url)._chip._cells
     np.testing.assert_array_equal(profile.curves["stuck"].values, cells._stuck.any(axis=0))
+
+
+def test_an_exact_device_does_not_drift():
+    """What rounding leaves is no drift: the interval holds 0."""
+    drift = calibrate(f"crossbar:ideal?{SMALL}", seed=29, only=frozenset({"drift"})).quantities["drift_exponent"]
+    assert drift.low <= 0.0 <= drift.high
+    assert abs(drift.value) < 1e-9
 
 
 def test_pcm_writes_as_published():
@@ -227,6 +234,46 @@ def test_what_was_killed_goes_on(tmp_path, monkeypatch):
             np.testing.assert_array_equal(resumed.readings[name][key], array)
     for key in ("evaluations", "reads", "cell_writes"):
         assert resumed.manifest.spent[key] == whole.manifest.spent[key]
+
+
+def test_a_second_calibration_into_a_file_is_refused(tmp_path, monkeypatch):
+    """Before it opens the device."""
+    target = tmp_path / "profile.h5"
+    first = calibration.Journal(target)
+    with monkeypatch.context() as patch:
+        patch.setattr(calibration, "open_stand", lambda *_: pytest.fail("the device was opened"))
+        with pytest.raises(FileError, match=r"another calibration is writing .*profile\.h5"):
+            calibrate(f"crossbar:pcm?{SMALL}", target, seed=26)
+    first.close()
+    assert not list(tmp_path.iterdir())  # nothing was measured: nothing is left
+    calibrate(f"crossbar:pcm?{SMALL}", target, seed=26, only=frozenset({"loss"}))
+    assert [path.name for path in tmp_path.iterdir()] == ["profile.h5"]
+
+
+def test_a_failing_device_goes_on_by_the_same_command(tmp_path, monkeypatch):
+    def fail(setup, rounds):
+        raise MeasurementError("gone; check the device, then go on with --resume")
+
+    monkeypatch.setattr(curvature, "take", fail)
+    told = []
+    with pytest.raises(MeasurementError, match="gone; check the device, then try again"):
+        calibrate(f"crossbar:pcm?{SMALL}", tmp_path / "p.h5", seed=27, say=told.append)
+    assert "the same command goes on" in told[-1]
+    monkeypatch.undo()
+    calibrate(f"crossbar:pcm?{SMALL}", tmp_path / "p.h5", seed=27)
+
+
+def test_a_full_disk_says_what_is_kept(tmp_path, monkeypatch):
+    def full(path, mode):
+        raise OSError("Unable to synchronously create file (unable to open file: errno = 28, error message = 'No')")
+
+    monkeypatch.setattr(profile_file, "_open", full)
+    with pytest.raises(FileError, match=r"No space left on device; what was measured is kept in .*p\.h5\.part"):
+        calibrate(f"crossbar:pcm?{SMALL}", tmp_path / "p.h5", seed=28)
+    monkeypatch.undo()
+    told = []
+    calibrate(f"crossbar:pcm?{SMALL}", tmp_path / "p.h5", seed=28, say=told.append)
+    assert "going on after" in told[0]
 
 
 def test_another_calibration_is_not_gone_on_with(tmp_path, monkeypatch):
