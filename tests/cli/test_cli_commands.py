@@ -116,8 +116,8 @@ def test_evaluate_refuses_what_does_not_fit(hwzo, run, tmp_path):
     path, _ = run
     other = hwzo("evaluate", path, "--device", "crossbar:ideal?layers=2-3-1", "--json")
     assert other.code == 2
-    assert "(2, 2)" in other.err
-    assert "(2, 3)" in other.err
+    assert "2-2-1, 9 weights" in other.err
+    assert "2-3-1, 13 weights" in other.err
     weights = Weights.load(path / "weights.safetensors")
     weights.theta[0] = np.nan
     weights.save(tmp_path / "nan.safetensors")
