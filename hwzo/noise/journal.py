@@ -63,7 +63,9 @@ class Journal:
             self._lease = Lease(folder / ".lock", f"profile {output}")
         except DeviceBusyError as error:
             raise FileError(
-                f"another calibration is writing {output}: {error}; or name another file with -o", key="output"
+                f"another calibration is writing {output}: {str(error).partition(';')[0]}; wait for it to end, or name "
+                "another file with -o",
+                key="output",
             ) from None
         except OSError as error:
             raise FileError(
