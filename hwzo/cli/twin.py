@@ -13,6 +13,7 @@ from hwzo.cli.terminal import say, show, table
 from hwzo.noise.profile import Profile
 from hwzo.noise.twin import ALPHA, Gap
 from hwzo.train.twin import compare_with_twin
+from hwzo.train.twin_training import Stretch, train_with_twin
 
 NAME = "twin"
 
@@ -21,11 +22,22 @@ def command(
     profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Of the device, see hwzo calibrate.")],
     device: DeviceOption,
     seed: Annotated[int, typer.Option(help="Of what is programmed and commanded, and of the twin.")] = 0,
+    train: Annotated[
+        str | None,
+        typer.Option(metavar="BUDGET", help='Also train both, each run for such as "2000 evaluations".'),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Pairs of runs that --train does.")] = 8,
     json: Json = False,
 ) -> int:
     """Compare a device with its emulated twin, crossbar:PROFILE: the same probes on both."""
+
+    def told(text: str) -> None:
+        if not json:
+            say(text)
+
     measured = Profile.load(profile)
-    twin, gaps = compare_with_twin(measured, device, seed=seed, say=(lambda text: None) if json else say)
+    twin, gaps = compare_with_twin(measured, device, seed=seed, say=told)
+    learned = [] if train is None else train_with_twin(measured, device, budget=train, seeds=seeds, seed=seed, say=told)
     record = measured.manifest.device
     differing = [gap for gap in gaps if gap.differs]
     if json:
@@ -36,6 +48,7 @@ def command(
                 "profile": str(profile),
                 "twin": twin,
                 "gaps": [_told(gap) for gap in gaps],
+                **({"training": [_learned(stretch) for stretch in learned]} if train is not None else {}),
                 "differs": len(differing),
                 "false_alarm_rate": ALPHA,
             }
@@ -50,7 +63,7 @@ def command(
             f"{gap.statistic:.3f}",
             f"{gap.p:.2g}",
             gap.n,
-            "differs" if gap.differs else "",
+            _mark(gap.differs),
         )
         for gap in gaps
     ]
@@ -61,7 +74,36 @@ def command(
         f"{len(differing)} of {len(gaps)} differ; of a device and a perfect twin any does with probability {ALPHA:g} "
         "(Kolmogorov-Smirnov, Holm)"
     )
+    if learned:
+        rows = [
+            (
+                s.name,
+                *(f"{mean:.4f} +- {error:.4f}" for mean, error in (s.device, s.twin)),
+                f"{s.p:.2g}",
+                _mark(s.differs),
+            )
+            for s in learned
+        ]
+        table(f"trained on {measured.manifest.task}, {seeds} pairs", ("mean of", "device", "twin", "p", ""), rows)
+        many = sum(stretch.differs for stretch in learned)
+        show(f"{many} of {len(learned)} differ; of a device and a perfect twin any does with probability {ALPHA:g}")
     return 0
+
+
+def _mark(differs: bool) -> str:
+    return "differs" if differs else ""
+
+
+def _learned(stretch: Stretch) -> dict[str, object]:
+    return {
+        "name": stretch.name,
+        "device_mean": stretch.device[0],
+        "device_standard_error": stretch.device[1],
+        "twin_mean": stretch.twin[0],
+        "twin_standard_error": stretch.twin[1],
+        "p": stretch.p,
+        "differs": stretch.differs,
+    }
 
 
 def _told(gap: Gap) -> dict[str, object]:
