@@ -206,4 +206,5 @@ def test_the_example_trains(lava_python, tmp_path):
     )
     assert result.emulated
     assert result.n_parameters == 9 * 3 + 3
-    assert seen[-1] == 1.0
+    assert seen == sorted(seen)
+    assert 0.0 < seen[-1] <= 1.0  # told a few times a second, so not each step
