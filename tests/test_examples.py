@@ -55,3 +55,12 @@ def test_the_command_line_takes_a_task_from_a_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert '"test_accuracy"' in done.stdout
+
+
+def test_a_classifier_of_another_library_gets_into_a_chip_with_dead_cells(tmp_path: Path) -> None:
+    if "CI" not in os.environ:
+        pytest.importorskip("sklearn", reason="the classifier is scikit-learn's")
+    text = output_of("06_deploy.py", tmp_path)
+    assert "emulated: True; verified: True" in text
+    before, after = map(float, re.search(r"written once: (\S+); in the end: (\S+)", text).groups())
+    assert after > before + 0.05  # of 360 samples; twenty standard errors of passes
