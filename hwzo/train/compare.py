@@ -285,11 +285,19 @@ class InterruptedRunError(HwzoError):
     """A run was stopped by a signal; unlike `StoppedError` it can be told from one process to another."""
 
 
+_interrupted = threading.Event()
+"""In a process of a comparison: a signal has ended one of its runs. A pool hands out the next one ahead of time, and
+what has been handed out isn't cancelled with the rest."""
+
+
 def _run(keys: Mapping[str, Any], folder: Path) -> Result:
     """One run, or what is left of it; in a process of its own."""
+    if _interrupted.is_set():
+        raise InterruptedRunError("not begun: the run before was stopped by a signal")
     try:
         return start(keys, config=TrainConfig.build(keys), run=folder, resume=True)
     except StoppedError as error:
+        _interrupted.set()
         raise InterruptedRunError(str(error)) from None
     except CapabilityError:  # names the device itself, and is told with the method that it leaves out
         raise
