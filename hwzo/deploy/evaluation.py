@@ -81,7 +81,7 @@ def evaluate(
         from hwzo.errors import ConfigError
 
         raise ConfigError("compensate goes with at, which says at which ages", key="compensate")
-    if path.is_dir() or path.suffix in OWN:
+    if path.suffix in OWN or _is_folder(path):
         from hwzo.train.evaluate import evaluate as run
 
         return run(path, device, task=task, repeats=repeats, watch=watch)
@@ -91,3 +91,10 @@ def evaluate(
     aging = evaluate_at(path, device, at=[0.0], compensation="off", task=task, repeats=repeats, watch=watch, say=say)
     fields = {**aging.model_dump(), **aging.points[0].model_dump()}
     return Evaluation(**{name: fields[name] for name in Evaluation.model_fields})
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # such as a name that is too long: whoever opens it says so
+        return False
