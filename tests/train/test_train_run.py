@@ -523,7 +523,7 @@ def test_evaluate_agrees_with_arithmetic(finished):
 @pytest.mark.parametrize(
     ("device", "task", "error", "says"),
     [
-        ("crossbar:ideal?layers=2-3-1", None, ConfigError, r"\(2, 2\).*\(2, 3\)"),
+        ("crossbar:ideal?layers=2-3-1", None, ConfigError, "of 2-2-1, 9 weights; the device is 2-3-1, 13"),
         ("crossbar:ideal?window=0.01", None, ConfigError, r"outside \[-0\.01, 0\.01\]; nothing was written"),
         ("crossbar:pcm?readback=loss", None, CapabilityError, "loss only"),
         (None, "parity-4", ConfigError, "4 inputs"),
