@@ -66,6 +66,7 @@ class Capabilities:
             what verification can't remove, and writing again until it happens to be small would pick noise, not shrink
             it.
         output_gains: True if it is a `GainedDevice`.
+        endurance: writes, or pulses, that each cell bears; 0: no such limit is known.
 
     Raises:
         ConfigError: an unknown level of readback, no probe at all in one call, or a timeout that is none.
@@ -85,6 +86,7 @@ class Capabilities:
     read_cost: Cost = field(default_factory=Cost)
     verified_writes: bool = False
     output_gains: bool = False
+    endurance: int = 0
 
     def __post_init__(self) -> None:
         if self.readback not in READBACK_LEVELS:

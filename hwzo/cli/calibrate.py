@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from hwzo.cli.options import DeviceOption, Json
+from hwzo.cli.progress import bar
 from hwzo.cli.signals import Signalled
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import chatter, say, show, table
+from hwzo.cli.terminal import say, show, table
 from hwzo.errors import StoppedError, VerificationError
 from hwzo.noise.advice import advise
 from hwzo.noise.check import ALPHA, Comparison, not_compared
@@ -45,7 +42,7 @@ def command(
 ) -> int:
     """Measure a device's noise, with error bars, and keep it as a profile."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    with _progress(quiet=json) as watch:
+    with bar("calibrating", _progress, quiet=json) as watch:
         if check_ is not None:
             return _check(check_, device, output, budget, now, watch, json=json)
         target = output or Path("profile.h5")
@@ -186,18 +183,7 @@ def _unit(q: Quantity) -> str:
     return "" if q.unit == "1" else q.unit
 
 
-@contextmanager
-def _progress(*, quiet: bool) -> Generator[Watch | None]:
-    if quiet or not chatter.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"), TimeElapsedColumn())
-    with Bar(*columns, console=chatter, transient=True) as bar:
-        line = bar.add_task("calibrating", total=1.0, numbers="")
-
-        def watch(progress: Progress) -> None:
-            spent = progress.spent
-            numbers = f"{progress.measuring}  {spent.evaluations:,} evaluations  {spent.cost.cell_writes:.3g} writes"
-            bar.update(line, completed=progress.share, numbers=numbers)
-
-        yield watch
+def _progress(progress: Progress) -> tuple[float, str]:
+    spent = progress.spent
+    numbers = f"{progress.measuring}  {spent.evaluations:,} evaluations  {spent.cost.cell_writes:.3g} writes"
+    return progress.share, numbers

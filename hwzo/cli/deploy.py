@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from hwzo.cli.options import Json
+from hwzo.cli.progress import bar
 from hwzo.cli.signals import Signalled
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import chatter, say, show, table
-from hwzo.deploy.closed_loop import MOST_WRITES, Progress, State, Watch
+from hwzo.cli.terminal import say, show, table
+from hwzo.deploy.closed_loop import MOST_WRITES, Progress, State
 from hwzo.deploy.deploying import deploy
 from hwzo.deploy.deployment import Deployment
 from hwzo.deploy.dry_run import Plan, plan
-from hwzo.deploy.endurance import PULSED, endurance
+from hwzo.deploy.endurance import PULSED
 from hwzo.errors import ConfigError, HwzoError, StoppedError, VerificationError
 
 NAME = "deploy"
@@ -98,7 +95,7 @@ def command(
             f"bundle {bundle} is there already; name another file, or replace it with --force; nothing was written",
             key="bundle",
         )
-    with _progress(quiet=json) as watch:
+    with bar("deploying", _progress, quiet=json) as watch:
         try:
             done = deploy(
                 given,
@@ -185,7 +182,7 @@ def _why_not(done: Deployment) -> str:
     if result.over_budget:
         most = done.manifest["settings"]["most_writes"]
         told += f"; {result.over_budget} used up their {most} writes, or the rounds"
-        bears = endurance(result.device)
+        bears = done.manifest.get("endurance", 0)
         if bears and bears <= most:
             told += f": cells bear no more (endurance={bears}); try a device that does, or name a profile (--profile)"
     if result.unreachable:
@@ -282,18 +279,6 @@ def _show_plan(planned: Plan) -> None:
     table(f"a deployment on {planned.device} ({kind}) would take", ("", ""), rows)
 
 
-@contextmanager
-def _progress(*, quiet: bool) -> Generator[Watch | None]:
-    if quiet or not chatter.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"), TimeElapsedColumn())
-    with Bar(*columns, console=chatter, transient=True) as bar:
-        line = bar.add_task("deploying", total=1.0, numbers="")
-
-        def watch(progress: Progress) -> None:
-            beyond = "" if progress.beyond is None else f"{progress.beyond:,} beyond  "
-            numbers = f"{progress.phase}  {beyond}{progress.cost.cell_writes:.3g} writes"
-            bar.update(line, completed=progress.share, numbers=numbers)
-
-        yield watch
+def _progress(progress: Progress) -> tuple[float, str]:
+    beyond = "" if progress.beyond is None else f"{progress.beyond:,} beyond  "
+    return progress.share, f"{progress.phase}  {beyond}{progress.cost.cell_writes:.3g} writes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,39 +26,28 @@ def command(
     json: Json = False,
 ) -> int:
     """Draw one self-contained page about a run, a device's noise profile, or a deployment."""
-    if run.suffix == ".h5":
-        from hwzo.deploy.deployment import is_deployment
-
-        draw = _deployment if is_deployment(run) else _profile
-        return draw(run, out if out is not None else run.with_suffix(".html"), json=json)
-    from hwzo.report.page import write_run_page
-
-    page = out if out is not None else run / "report.html"
-    write_run_page(run, page)
+    what, draw = _kind(run)
+    page = out if out is not None else run.with_suffix(".html") if run.suffix == ".h5" else run / "report.html"
+    draw(run, page)
     if json:
-        emit({"run": str(run), "report": str(page)})
+        emit({what: str(run), "report": str(page)})
     else:
         show(str(page))
     return 0
 
 
-def _profile(profile: Path, page: Path, *, json: bool) -> int:
+def _kind(run: Path) -> tuple[str, Callable[[Path, Path], None]]:
+    """What it is, and what draws its page."""
+    if run.suffix != ".h5":
+        from hwzo.report.page import write_run_page
+
+        return "run", write_run_page
+    from hwzo.deploy.deployment import is_deployment
+
+    if is_deployment(run):
+        from hwzo.report.deployment import write_deployment_page
+
+        return "deployment", write_deployment_page
     from hwzo.report.profile_page import write_profile_page
 
-    write_profile_page(profile, page)
-    if json:
-        emit({"profile": str(profile), "report": str(page)})
-    else:
-        show(str(page))
-    return 0
-
-
-def _deployment(deployment: Path, page: Path, *, json: bool) -> int:
-    from hwzo.report.deployment import write_deployment_page
-
-    write_deployment_page(deployment, page)
-    if json:
-        emit({"deployment": str(deployment), "report": str(page)})
-    else:
-        show(str(page))
-    return 0
+    return "profile", write_profile_page

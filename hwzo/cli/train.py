@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from hwzo.cli.options import Json
+from hwzo.cli.progress import bar
 from hwzo.cli.streams import emit, write
-from hwzo.cli.terminal import chatter, say, show, sparkline, table
+from hwzo.cli.terminal import say, show, sparkline, table
 from hwzo.errors import HwzoError, VerificationError
 from hwzo.noise.profile import Profile
 from hwzo.train.advised import advised
 from hwzo.train.config import TrainConfig
 from hwzo.train.folder import RunFolder
-from hwzo.train.loop import Progress, Watch
+from hwzo.train.loop import Progress
 from hwzo.train.result import Result
 from hwzo.train.run import load_run
 from hwzo.train.start import start
@@ -61,7 +58,7 @@ def command(
             write(resolved.to_toml())
         return 0
     given = {key: getattr(resolved, key) for key in resolved.model_fields_set}
-    with _progress(quiet=json) as watch:
+    with bar("training", _progress, quiet=json, remaining=True) as watch:
         result = start(given, config=resolved, run=run, resume=resume, profile=known, watch=watch, say=say)
     page = _draw(Path(result.run))
     if json:
@@ -75,31 +72,15 @@ def command(
     return 0
 
 
-@contextmanager
-def _progress(*, quiet: bool) -> Generator[Watch | None]:
-    if quiet or not chatter.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[numbers]}"),
-        TimeRemainingColumn(),
+def _progress(progress: Progress) -> tuple[float, str]:
+    at = progress.at
+    accuracy = "" if at.validation_accuracy is None else f"validation {at.validation_accuracy:.3f}  "
+    cost = at.spent.cost
+    numbers = (
+        f"loss {progress.loss:.3f}  {accuracy}{at.spent.evaluations:,} evaluations  "
+        f"{cost.cell_writes:.3g} writes  {cost.device_seconds:.3g} device s"
     )
-    with Bar(*columns, console=chatter, transient=True) as bar:
-        line = bar.add_task("training", total=1.0, numbers="")
-
-        def watch(progress: Progress) -> None:
-            at = progress.at
-            accuracy = "" if at.validation_accuracy is None else f"validation {at.validation_accuracy:.3f}  "
-            cost = at.spent.cost
-            numbers = (
-                f"loss {progress.loss:.3f}  {accuracy}{at.spent.evaluations:,} evaluations  "
-                f"{cost.cell_writes:.3g} writes  {cost.device_seconds:.3g} device s"
-            )
-            bar.update(line, completed=progress.share, numbers=numbers)
-
-        yield watch
+    return progress.share, numbers
 
 
 def _draw(run: Path) -> Path | None:

@@ -105,7 +105,7 @@ def _deployed(
     """Deploy, journalled."""
     guard = stand.guard
     told: list[str] = []
-    settings = endured(settings, guard.info.url, told)
+    settings = endured(settings, guard, told)
     check(stand, settings, profile)
     journal = Journal(output.with_name(output.name + ".part"), _about(stand, settings, profile), guard)
     work = Work(stand, settings, profile, output, journal, watch, say)
@@ -381,6 +381,7 @@ def _manifest(work: Work) -> dict[str, Any]:
     return {
         "hwzo": version("hwzo"),
         "device": DeviceRecord.of(work.guard).model_dump(mode="json"),
+        "endurance": work.guard.capabilities.endurance,
         "settings": asdict(work.settings),
         "source": {"crc32": parameters_crc32(work.weights.theta)},
         "learned_on": {"device": work.weights.device, "emulated": work.weights.emulated},

@@ -93,7 +93,7 @@ def plan(
     stand = open_for(source, device, task, seed, say, layers=layers, activation=activation)
     try:
         told: list[str] = []
-        settings = endured(settings, stand.guard.info.url, told)
+        settings = endured(settings, stand.guard, told)
         for text in told:
             say(text)
         check(stand, settings, known)

@@ -10,26 +10,19 @@ from hwzo.deploy.work import Work
 from hwzo.device import Device
 from hwzo.errors import ConfigError
 from hwzo.noise.profile import Profile
-from hwzo.registry import DeviceURL
 from hwzo.train.budget import Budget
 
 PULSED = 2.5
 """Operations of a write, above which it is a train of pulses: a differential pair takes two."""
 
 
-def endurance(url: str) -> int:
-    """Writes that each cell of a device bears, as its URL says; 0: it says nothing."""
-    text = DeviceURL.parse(url).options.get("endurance", "0")
-    return int(text) if text.isdigit() else 0
-
-
-def endured(settings: Settings, url: str, told: list[str]) -> Settings:
+def endured(settings: Settings, device: Device, told: list[str]) -> Settings:
     """Settings by which no cell is written more often than it bears; what they change is added to ``told``.
 
     Raises:
         ConfigError: a touch-up that could wear cells out.
     """
-    bears = endurance(url)
+    bears = device.capabilities.endurance
     if not bears:
         return settings
     if bears < settings.most_writes:
@@ -56,7 +49,7 @@ def spare_pulses(work: Work) -> None:
 
     How many of them each cell got nobody tells, so the average of all writes so far is taken; corrections are shorter.
     """
-    bears, written = endurance(work.guard.info.url), int(work.writes.sum())
+    bears, written = work.guard.capabilities.endurance, int(work.writes.sum())
     pulses = work.cost.cell_writes / max(1, written)
     if not bears or pulses <= PULSED:
         return
@@ -81,7 +74,7 @@ def check_enough(settings: Settings, device: Device, profile: Profile | None) ->
     needed = 1 if known else look_writes(device) + 1
     if settings.most_writes >= needed:
         return
-    bears = endurance(device.info.url)
+    bears = device.capabilities.endurance
     limit = (
         f"the device's cells bear {bears} writes (endurance)"
         if bears and bears <= settings.most_writes

@@ -20,6 +20,7 @@ from hwzo.errors import CapabilityError, ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.registry import connect
+from hwzo.train.bench import device_seed
 from hwzo.train.budget import Budget
 from hwzo.train.evaluate import check_fit
 from hwzo.train.guard import GuardedDevice
@@ -128,10 +129,9 @@ def open_for(
     network = Network.parse(weights.layers, weights.activation) if weights.layers else None
     if device is None and not weights.device:
         raise ConfigError("these weights don't say which device they are for; name one with --device URL", key="device")
-    drawn = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])  # the seed that training would give it
     window = weights.window if weights.window is not None or chosen is None else chosen.window
     opened = (
-        connect(device or weights.device, network=network, window=window, seed=drawn)
+        connect(device or weights.device, network=network, window=window, seed=device_seed(seed))
         if device is None or isinstance(device, str)
         else device
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hwzo.noise.holm import rejected
 from hwzo.noise.quantiles import student_tail
 from hwzo.noise.quantity import Quantity
 
@@ -53,16 +54,12 @@ def compare(before: Mapping[str, Quantity], now: Mapping[str, Quantity], *, alph
     """Compare what both have, in the order of ``before``.
 
     Each difference is held against Student's t with the lesser degrees of freedom; spreads well above 0 are compared by
-    their logarithms, whose errors are nearer to Gaussian. S. Holm's procedure, Scand. J. Stat. 6, 65 (1979), keeps the
-    chance of any false alarm at ``alpha``, however many are compared and however they depend on each other.
+    their logarithms, whose errors are nearer to Gaussian. The chance of any false alarm is ``alpha``, see
+    `hwzo.noise.holm`.
     """
     shared = [name for name in before if name in now]
     told = {name: _difference(before[name], now[name]) for name in shared}
-    moved: set[str] = set()
-    for rank, name in enumerate(sorted(shared, key=lambda name: told[name][1])):
-        if told[name][1] >= alpha / (len(shared) - rank):
-            break
-        moved.add(name)
+    moved = rejected({name: p for name, (_, p) in told.items()}, alpha)
     return [Comparison(name, before[name], now[name], *told[name], name in moved) for name in shared]
 
 

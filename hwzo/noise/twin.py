@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hwzo.noise import curvature
+from hwzo.noise.holm import rejected
 from hwzo.noise.setup import Setup
 from hwzo.parameters import Array
 from hwzo.probes import Probes
@@ -79,11 +80,7 @@ def gaps(
 
 
 def _judged(found: list[Gap], alpha: float) -> list[Gap]:
-    differing: set[str] = set()
-    for rank, gap in enumerate(sorted(found, key=lambda gap: gap.p)):
-        if gap.p >= alpha / (len(found) - rank):
-            break
-        differing.add(gap.name)
+    differing = rejected({gap.name: gap.p for gap in found}, alpha)
     return [replace(gap, differs=gap.name in differing) for gap in found]
 
 

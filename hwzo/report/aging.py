@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ from hwzo.deploy.drift_evaluation import AgedAccuracy, Aging
 from hwzo.errors import FileError
 from hwzo.parameters import Array
 from hwzo.report import drawing
-from hwzo.report.markup import Markup, element, facts, figures, join, markup, paragraph, section, table
+from hwzo.report.document import document
+from hwzo.report.markup import Markup, element, facts, figures, paragraph, section, table
 from hwzo.report.quantity import with_error
 from hwzo.train.tensors import write_atomically
 
@@ -58,7 +58,6 @@ def write_aging_page(aging: Aging, source: str, page: Path) -> None:
 def aging_page(aging: Aging, source: str) -> str:
     """The page as text; ``source`` names the weights."""
     title = f"{aging.task} on {aging.device}, from {age_label(aging.points[0].seconds)} on, hwzo"
-    style = files("hwzo.report").joinpath("page.css").read_text(encoding="utf-8")
     kind = "emulated" if aging.emulated else "hardware"
     badge = element("span", kind.upper(), class_=f"badge {kind}")
     lead = paragraph(
@@ -71,24 +70,7 @@ def aging_page(aging: Aging, source: str) -> str:
         section("Accuracy", figures(_picture(aging, kind)), _table(aging)),
         section("How it was made", facts(_how(aging))),
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{markup(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{join(body)}
-{element("footer", f"Made by hwzo {version('hwzo')}.")}
-</main>
-</body>
-</html>
-"""
+    return document(title, body, f"Made by hwzo {version('hwzo')}.")
 
 
 def _picture(aging: Aging, kind: str) -> Markup:

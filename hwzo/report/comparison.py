@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwzo.report import drawing
 from hwzo.report.comparison_curves import COSTS, Curve, averaged, comparison_picture, plot_curves
-from hwzo.report.markup import Markup, element, facts, figures, join, markup, paragraph, section, table
+from hwzo.report.document import document
+from hwzo.report.markup import Markup, element, facts, figures, paragraph, section, table
 from hwzo.report.quantity import amount, count, with_error
 from hwzo.train.compare import Comparison, Outcome
 from hwzo.train.run import Run, load_run
@@ -45,7 +45,6 @@ def comparison_page(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
     """The page as text."""
     rows = standings(outcomes, comparison.task)
     title = f"{len(comparison.methods)} methods on {comparison.task}, hwzo"
-    style = files("hwzo.report").joinpath("page.css").read_text(encoding="utf-8")
     body = [_headline(comparison, rows)]
     for device in comparison.devices:
         here = [row for row in rows if row.device == device]
@@ -58,24 +57,7 @@ def comparison_page(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
             )
         )
     body.append(_how(comparison))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{markup(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{join(body)}
-{element("footer", f"Made by hwzo {version('hwzo')}.")}
-</main>
-</body>
-</html>
-"""
+    return document(title, body, f"Made by hwzo {version('hwzo')}.")
 
 
 def _headline(comparison: Comparison, rows: Sequence[Standing]) -> Markup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,11 @@ import numpy as np
 
 from hwzo.deploy.closed_loop import State
 from hwzo.deploy.deployment import Deployment, Result
-from hwzo.errors import FileError
 from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.report import drawing
-from hwzo.report.markup import Markup, element, facts, figure, figures, join, markup, paragraph, section, table
+from hwzo.report.document import check_place, document
+from hwzo.report.markup import Markup, element, facts, figure, figures, join, paragraph, section, table
 from hwzo.report.quantity import amount, count, with_error
 from hwzo.train.tensors import write_atomically
 
@@ -41,8 +40,7 @@ def write_deployment_page(deployment: Path, page: Path) -> None:
         FileError: not a deployment, a damaged one, or the page can't be written.
     """
     drawing.require_matplotlib()
-    if not page.parent.is_dir() or page.is_dir():
-        raise FileError(f"page {page} can't be written: name a file in a folder that is there")
+    check_place(page)
     write_atomically(page, deployment_page(Deployment.load(deployment)).encode())
 
 
@@ -59,25 +57,7 @@ def deployment_page(deployment: Deployment) -> str:
         _maps(deployment, kind),
         _told(deployment),
     )
-    style = files("hwzo.report").joinpath("page.css").read_text(encoding="utf-8")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{markup(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{join(body)}
-{element("footer", f"Deployment {deployment.path}, made by hwzo {deployment.manifest['hwzo']}.")}
-</main>
-</body>
-</html>
-"""
+    return document(title, body, f"Deployment {deployment.path}, made by hwzo {deployment.manifest['hwzo']}.")
 
 
 def _came_to(deployment: Deployment, kind: str) -> Markup:

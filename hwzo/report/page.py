@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from hwzo.errors import FileError
 from hwzo.report import curves, drawing, noise, sections, weights
-from hwzo.report.markup import Markup, element, join, markup
+from hwzo.report.document import document
 from hwzo.report.material import Material, gather
 from hwzo.train.tensors import write_atomically
 
@@ -51,27 +50,9 @@ def run_page(material: Material) -> str:
         sections.configuration(material),
         sections.counting(material),
     )
-    style = files("hwzo.report").joinpath("page.css").read_text(encoding="utf-8")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{markup(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{join(body)}
-{_footer(material)}
-</main>
-</body>
-</html>
-"""
+    return document(title, body, _footer(material))
 
 
-def _footer(material: Material) -> Markup:
+def _footer(material: Material) -> str:
     made_by = material.table("versions").get("hwzo", "an unknown version")
-    return element("footer", f"Run {material.run.path}, made by hwzo {made_by}.")
+    return f"Run {material.run.path}, made by hwzo {made_by}."

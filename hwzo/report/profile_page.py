@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwzo.errors import FileError
 from hwzo.noise.advice import advise
 from hwzo.noise.profile import Profile
 from hwzo.noise.quantity import Curve, Quantity
 from hwzo.parameters import Array
 from hwzo.report import drawing
-from hwzo.report.markup import Markup, element, facts, figure, figures, join, markup, paragraph, section, table
+from hwzo.report.document import check_place, document
+from hwzo.report.markup import Markup, element, facts, figure, figures, paragraph, section, table
 from hwzo.report.quantity import amount, count, with_error
 from hwzo.train.tensors import write_atomically
 
@@ -35,8 +34,7 @@ def write_profile_page(profile: Path, page: Path) -> None:
         FileError: not a profile, a damaged one, or the page can't be written.
     """
     drawing.require_matplotlib()
-    if not page.parent.is_dir() or page.is_dir():
-        raise FileError(f"page {page} can't be written: name a file in a folder that is there")
+    check_place(page)
     write_atomically(page, profile_page(Profile.load(profile)).encode())
 
 
@@ -54,25 +52,7 @@ def profile_page(profile: Profile) -> str:
         _maps(profile, kind),
         _left_out(profile),
     )
-    style = files("hwzo.report").joinpath("page.css").read_text(encoding="utf-8")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{markup(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{join(body)}
-{element("footer", f"Profile {profile.path}, made by hwzo {profile.manifest.hwzo}.")}
-</main>
-</body>
-</html>
-"""
+    return document(title, body, f"Profile {profile.path}, made by hwzo {profile.manifest.hwzo}.")
 
 
 def _whose(profile: Profile, kind: str) -> Markup:

@@ -15,6 +15,7 @@ from hwzo.device import Device
 from hwzo.errors import ConfigError, HwzoError
 from hwzo.methods.settings import Settings
 from hwzo.network import Network
+from hwzo.parameters import Array
 from hwzo.probes import Batch
 from hwzo.registry import connect
 from hwzo.train.config import TrainConfig
@@ -61,8 +62,7 @@ def open_bench(config: TrainConfig, task: Task | None, device: Device | None, ur
     _check_fit(network, task)
     opened = device
     if opened is None:
-        seed = int(np.random.SeedSequence([config.seed, 1]).generate_state(1)[0])
-        opened = connect(url or config.device, network=network, window=task.window, seed=seed)
+        opened = connect(url or config.device, network=network, window=task.window, seed=device_seed(config.seed))
     bench = Bench(task, GuardedDevice(opened, config.timeout_s), device is None)
     try:
         if bench.device.capabilities.network is not None:
@@ -81,6 +81,16 @@ def _check_fit(network: Network, task: Task) -> None:
             f"outputs (it suggests {task.network.label!r})",
             key="layers",
         )
+
+
+def device_seed(seed: int) -> int:
+    """Of an emulated device whose URL sets none, from the run's."""
+    return int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
+
+
+def fresh_parameters(device: Device, seed: int) -> Array:
+    """A draw of the parameters (n_params,) that a run with that seed starts from."""
+    return device.parameters.initial(np.random.default_rng(np.random.SeedSequence([seed, 3])))
 
 
 def key_of(config: TrainConfig) -> int:

@@ -11,8 +11,9 @@ from hwzo.noise.journal import Entry, Journal
 from hwzo.noise.measurements import Measurement
 from hwzo.noise.setup import Raw, Setup
 from hwzo.parameters import Array
+from hwzo.train.bench import fresh_parameters
 from hwzo.train.budget import Budget, Spent
-from hwzo.train.stand import Stand, starting_point
+from hwzo.train.stand import Stand
 from hwzo.train.tally import CountedDevice, Tally
 
 RESTORING_READS = 8
@@ -69,7 +70,7 @@ class Campaign:
         self._setup = Setup(
             CountedDevice(stand.device, self.tally),
             stand.batch,
-            starting_point(stand.device, seed) if theta is None else theta,
+            fresh_parameters(stand.device, seed) if theta is None else theta,
             seed,
             wait=self._wait,
             clock=self._clock,

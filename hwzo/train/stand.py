@@ -10,10 +10,9 @@ from hwzo.data.catalogue import load_task
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
 from hwzo.device import Device
-from hwzo.parameters import Array
 from hwzo.probes import Batch
 from hwzo.registry import connect
-from hwzo.train.bench import open_bench
+from hwzo.train.bench import device_seed, open_bench
 from hwzo.train.config import TrainConfig
 from hwzo.train.guard import GuardedDevice
 
@@ -65,8 +64,7 @@ def open_stand(device: str | Device, task: str | Task | None, seed: int) -> Stan
         given = task if isinstance(task, Task) else None
         bench = open_bench(config, given, None if isinstance(device, str) else device)
         return Stand(bench.device, samples_of(bench.device, bench.task, seed), name, bench.ours)
-    drawn = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])  # the seed that training would give it
-    guard = GuardedDevice(connect(device, seed=drawn) if isinstance(device, str) else device)
+    guard = GuardedDevice(connect(device, seed=device_seed(seed)) if isinstance(device, str) else device)
     return Stand(guard, samples_of(guard, None, seed), None, isinstance(device, str))
 
 
@@ -76,11 +74,6 @@ def samples_of(device: GuardedDevice, task: str | Task | None, seed: int) -> Bat
         return _made_up(device, seed)
     batch = (load_task(task) if isinstance(task, str) else task).batch("train")
     return Sampler(batch, min(SAMPLES, len(batch), _room(device)), seed).at(0)
-
-
-def starting_point(device: Device, seed: int) -> Array:
-    """The parameters (n_params,) that training with that seed starts from."""
-    return device.parameters.initial(np.random.default_rng(np.random.SeedSequence([seed, 3])))
 
 
 def _room(guard: GuardedDevice) -> int:

@@ -21,7 +21,7 @@ from hwzo.noise.profile import Profile
 from hwzo.parameters import Array
 from hwzo.tape import Call
 from hwzo.train.advised import advised_at_start
-from hwzo.train.bench import Bench, first_batch, key_of, open_bench, settings_of
+from hwzo.train.bench import Bench, first_batch, fresh_parameters, key_of, open_bench, settings_of
 from hwzo.train.budget import Budget, Spent
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
@@ -195,7 +195,7 @@ def _begin(
 def _first_parameters(config: TrainConfig, device: Device) -> Array:
     """What the run begins with: learned weights, or a fresh draw."""
     if config.start is None:
-        return device.parameters.initial(np.random.default_rng(np.random.SeedSequence([config.seed, 3])))
+        return fresh_parameters(device, config.seed)
     weights = load_weights(Path(config.start))
     check_fit(weights, device, config.start)
     return device.parameters.check(weights.theta)

@@ -13,8 +13,9 @@ from hwzo.noise.profile import Profile
 from hwzo.noise.setup import Setup
 from hwzo.noise.twin import Gap, gaps
 from hwzo.registry import DeviceURL
+from hwzo.train.bench import fresh_parameters
 from hwzo.train.guard import GuardedDevice
-from hwzo.train.stand import open_stand, starting_point
+from hwzo.train.stand import open_stand
 
 
 def twin_url(profile: Profile, seed: int = 0) -> str:
@@ -53,7 +54,7 @@ def compare_with_twin(
         profile.check_device(guard)
         other = open_stand(url, manifest.task, manifest.seed)
         try:
-            theta = starting_point(guard, seed)
+            theta = fresh_parameters(guard, seed)
             found = guard.emulation.snapshot() if guard.emulation is not None else None
 
             def setup(at: GuardedDevice) -> Setup:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from hwzo.errors import ConfigError
+from hwzo.noise.holm import rejected
 from hwzo.noise.profile import Profile
 from hwzo.noise.quantiles import student_tail
 from hwzo.noise.twin import ALPHA
@@ -123,11 +124,7 @@ def compared(names: list[str], device: Array, twin: Array, *, alpha: float = ALP
         apart, error = float((a - b).mean()), float((a - b).std(ddof=1)) / math.sqrt(n)
         p = student_tail(apart / error, n - 1) if error > 0 else float(apart == 0)
         found.append(Stretch(name, _mean(a), _mean(b), p))
-    differing: set[str] = set()
-    for rank, stretch in enumerate(sorted(found, key=lambda stretch: stretch.p)):
-        if stretch.p >= alpha / (len(found) - rank):
-            break
-        differing.add(stretch.name)
+    differing = rejected({stretch.name: stretch.p for stretch in found}, alpha)
     return [replace(stretch, differs=stretch.name in differing) for stretch in found]
 
 

@@ -108,6 +108,7 @@ class CrossbarDevice:
             # A preset's programming noise is what its source's own iterative programming leaves.
             verified_writes=bool(preset.fits) and options.programming > 0 and preset.pulses is None,
             output_gains=True,
+            endurance=options.endurance,
         )
         self._write_cells(slice(None), self._theta)  # a new chip: every cell at rest
 
