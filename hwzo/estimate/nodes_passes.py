@@ -25,18 +25,14 @@ class LayerPasses:
         explored: (R, batch * reads, columns), units of the pre-activation: what the nodes did beyond their usual.
         heard: (batch * reads, columns): nodes that any pass passed on, see `hwzo.stages.Stage.heard`; None: all.
         reads: reads of a sample.
+        variance: of what was explored in one pass, mean over samples and units.
     """
 
     driven: Array
     explored: Array
     heard: NDArray[np.bool_] | None
     reads: int
-
-    @property
-    def variance(self) -> float:
-        """Variance of what was explored in one pass, mean over samples and units."""
-        freedom = max(1, len(self.explored) - 1) / len(self.explored)
-        return float(np.vdot(self.explored, self.explored)) / (self.explored.size * freedom)
+    variance: float
 
     @property
     def energy(self) -> Array:
@@ -66,11 +62,17 @@ def own_noise(network: Network, theta: Array, inputs: Array, nodes: Sequence[Arr
         CapabilityError: a layer did nothing of its own, or less than its converter resolves.
     """
     passes = _checked(network, inputs, nodes)
-    found: list[LayerPasses] = []
-    for index, (layer, block) in enumerate(zip(_driven(network, inputs, nodes), network.blocks(theta), strict=True)):
-        explored: Array = layer.explored - (layer.driven @ block[:-1] + block[-1])
-        found.append(_beyond(layer, explored, passes, f"layer {index} added no noise of its own"))
-    return found
+    layers: list[LayerPasses] = []
+    for (driven, activity, heard, reads), block in zip(
+        _driven(network, inputs, nodes), network.blocks(theta), strict=True
+    ):
+        known: Array = driven @ block[:-1]
+        if passes == 1:  # with more, the bias goes with the mean
+            known += block[-1]
+        explored: Array = activity - known
+        variance = _beyond(explored, activity, f"layer {len(layers)} added no noise of its own")
+        layers.append(LayerPasses(driven, explored, heard, reads, variance))
+    return layers
 
 
 def activity_changes(network: Network, inputs: Array, nodes: Sequence[Array]) -> list[LayerPasses]:
@@ -83,10 +85,12 @@ def activity_changes(network: Network, inputs: Array, nodes: Sequence[Array]) ->
     passes = _checked(network, inputs, nodes)
     if passes < 2:
         raise ConfigError("activity changes need at least two passes over the same samples", key="probes")
-    return [
-        _beyond(layer, layer.explored, passes, f"layer {index} did the same in all passes")
-        for index, layer in enumerate(_driven(network, inputs, nodes))
-    ]
+    layers: list[LayerPasses] = []
+    for driven, activity, heard, reads in _driven(network, inputs, nodes):
+        changes = np.array(activity)
+        variance = _beyond(changes, activity, f"layer {len(layers)} did the same in all passes")
+        layers.append(LayerPasses(driven, changes, heard, reads, variance))
+    return layers
 
 
 def credit(network: Network, layers: Sequence[LayerPasses], modulation: Sequence[Array]) -> Array:
@@ -106,43 +110,50 @@ def credit(network: Network, layers: Sequence[LayerPasses], modulation: Sequence
         if layer.heard is not None:
             delta *= layer.heard
         if len(layer.driven) == 1 < len(delta):
-            delta = delta.sum(axis=0, keepdims=True)
+            delta = np.add.reduce(delta, axis=0)
         flat = delta.reshape(-1, delta.shape[-1])
         np.matmul(np.transpose(layer.driven.reshape(-1, layer.driven.shape[-1])), flat, out=slot[:-1])
         np.add.reduce(flat, axis=0, out=slot[-1])
     return gradient
 
 
-def _driven(network: Network, inputs: Array, nodes: Sequence[Array]) -> list[LayerPasses]:
-    """The layers with their activities, not yet compared with anything."""
+def _driven(
+    network: Network, inputs: Array, nodes: Sequence[Array]
+) -> list[tuple[Array, Array, NDArray[np.bool_] | None, int]]:
+    """A layer each: what drove it, its activities, who was heard, and reads, as in `LayerPasses`."""
     activate, _ = ACTIVATIONS[network.activation]
-    layers: list[LayerPasses] = []
-    passed = inputs
+    layers: list[tuple[Array, Array, NDArray[np.bool_] | None, int]] = []
+    passed, last = inputs, network.stages[-1]
     for stage, activity in zip(network.stages, nodes, strict=True):
         driven = stage.driven(passed, activity, activate)
         heard = stage.heard(activity, activate)
+        passes = len(activity)
         layers.append(
-            LayerPasses(
-                driven.reshape(len(activity) if driven.ndim == 4 else 1, -1, stage.rows),
-                activity.reshape(len(activity), -1, stage.columns),
+            (
+                driven.reshape(passes if driven.ndim == 4 else 1, -1, stage.rows),
+                activity.reshape(passes, -1, stage.columns),
                 None if heard is None else np.logical_or.reduce(heard).reshape(-1, stage.columns),
                 stage.reads,
             )
         )
-        passed = stage.passed(activity, activate)
+        if stage is not last:
+            passed = stage.passed(activity, activate)
     return layers
 
 
-def _beyond(layer: LayerPasses, explored: Array, passes: int, silent: str) -> LayerPasses:
-    if passes > 1:
-        explored = explored - np.add.reduce(explored, axis=0) / passes
-    found = LayerPasses(layer.driven, explored, layer.heard, layer.reads)
-    if found.variance <= ROUNDING * float(np.vdot(layer.explored, layer.explored)) / layer.explored.size:
+def _beyond(explored: Array, activity: Array, silent: str) -> float:
+    """The variance of what was explored, from which the mean over several passes is taken off in place."""
+    freedom = explored.size
+    if len(explored) > 1:
+        explored -= np.add.reduce(explored, axis=0) / len(explored)
+        freedom -= freedom // len(explored)
+    variance = float(np.vdot(explored, explored)) / freedom
+    if variance <= ROUNDING * float(np.vdot(activity, activity)) / activity.size:
         raise CapabilityError(
             f"{silent}, or less than its converter resolves: nothing to learn from; use weight perturbation, commanded "
             "or by the device's parameter noise"
         )
-    return found
+    return variance
 
 
 def _checked(network: Network, inputs: Array, nodes: Sequence[Array]) -> int:

@@ -14,6 +14,11 @@ published method uses expected_l alone. Here it is a control variate: whatever F
 is what node perturbation's is, so feedback that is wrong costs only precision. The device's weights are never
 transposed, no derivative goes backwards through it.
 
+Learning F_l is least mean squares, with an input for each output and hidden node. It is stable as long as its rate is
+below some 2 / (1 + outputs * f'^2 summed over the nodes / comparisons), where R passes over a batch are (R - 1) batch
+comparisons (Widrow and Stearns, Adaptive Signal Processing, 1985). The rate taken is ``feedback``, at most a quarter of
+that bound: where nodes are many for the samples, it is learned slowly.
+
 An output that read the same in all passes stands at its converter's end: there d counts only if it leads back.
 """
 
@@ -40,6 +45,8 @@ from hwzo.update import UPDATES
 
 DEFAULTS = Settings(probes=2, update="adam", rate=0.01, schedule="linear")
 TAKES = ("probes", "update", "rate", "schedule")
+STABLE = 0.5
+"""Rate of learning feedback, times 1 + inputs a comparison; above 2 it grows without bounds."""
 
 
 class FeedbackOptions(Options):
@@ -47,7 +54,7 @@ class FeedbackOptions(Options):
 
     Args:
         feedback: rate at which feedback weights are learned, 0 to 1; 0 leaves them at 0, where only the outputs'
-            derivative is known.
+            derivative is known. Where nodes are many for the samples, less is taken, see the module.
     """
 
     feedback: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -85,11 +92,13 @@ class LearnedFeedback:
         size = float(np.vdot(known, known)) / known.size
         slopes: list[Array] = []
         expected: list[Array] = []
+        inputs = 0.0
         for index, layer in enumerate(layers[:-1]):
             steep: Array = slope(activate(np.add.reduce(nodes.activities[index]) / passes))
             if layer.heard is not None:
                 steep *= layer.heard.reshape(steep.shape)
             slopes.append(steep)
+            inputs += float(np.vdot(steep, steep))
             expected.append(known @ state[f"feedback.{index}"] * steep)
         expected.append(known)
 
@@ -98,6 +107,8 @@ class LearnedFeedback:
             surprise -= np.add.reduce(guess * moved, axis=-1)
         surprise /= passes - 1
 
+        load = inputs * known.shape[-1] / (samples * samples * (passes - 1))
+        rate = min(self.feedback, STABLE / (1.0 + load))
         learned: State = {}
         gradient = np.empty_like(theta)
         for index, (layer, guess, slot) in enumerate(zip(layers, expected, network.blocks(gradient), strict=True)):
@@ -106,7 +117,7 @@ class LearnedFeedback:
                 correction: Array = np.add.reduce((surprise / layer.variance)[..., None] * noise[index])
                 name = f"feedback.{index}"
                 missed: Array = np.transpose(known) @ (correction * slopes[index]) / samples
-                learned[name] = state[name] + (self.feedback / size * missed if size > 0.0 else 0.0)
+                learned[name] = state[name] + (rate / size * missed if size > 0.0 else 0.0)
                 if layer.heard is not None:
                     correction *= layer.heard.reshape(correction.shape)
                 delta = guess + correction

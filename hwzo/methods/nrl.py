@@ -35,7 +35,8 @@ from hwzo.update import UPDATES
 DEFAULTS = Settings(update="adam", rate=0.003, schedule="linear")
 TAKES = ("update", "rate", "schedule")
 
-TINY = float(np.finfo(np.float64).tiny)
+TINY = 1e-150
+"""Instead of 0 to divide by; what is divided by it twice is finite still."""
 MEMORY = 0.9
 """Share of the running mean that is kept a step."""
 
@@ -63,10 +64,12 @@ class RewardModulation:
         before = float(state["reward"][0])
         expected = mean if math.isnan(before) else before
         layers = own_noise(self.network, theta, nodes.inputs, nodes.activities)
-        noise: Array = sum((layer.energy for layer in layers), np.zeros_like(rewards))
+        noise = layers[0].energy
+        for layer in layers[1:]:
+            noise += layer.energy
         factor: Array = expected - rewards
         factor *= sum(self.network.layers[1:]) / (rewards.shape[1] * max(abs(expected), TINY))
-        factor = np.divide(factor, noise, out=np.zeros_like(noise), where=noise > 0.0)
+        factor /= np.maximum(noise, TINY)  # where it is 0, the nodes to be credited did nothing
         learned = {"reward": np.array([self.memory * expected + (1.0 - self.memory) * mean])}
         return learned, credit(self.network, layers, [factor] * len(layers))
 
