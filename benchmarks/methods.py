@@ -88,6 +88,7 @@ def digits_rows() -> list[Row]:
         ("learned-feedback", {}),
         ("danp", {}),
         ("node-perturbation", {"rate": 0.02}),
+        ("node-perturbation", {"rate": 0.02, "probes": 3}),
         ("anp", {"rate": 0.02}),
         ("hebbian", {}),
     ]
@@ -153,12 +154,12 @@ CASES: dict[str, Callable[[], list[Row]]] = {
             "fashion-mnist",
             WIDE,
             method,
-            1000,
+            6000,
             0.60,
             500,
             {"layers": CNN, "batch": 128, "timeout_s": 600.0, **settings},
         )
-        for method, settings in (("intrinsic", {"rate": 0.003}), ("mgd", {}))
+        for method, settings in (("learned-feedback", {"rate": 0.003}), ("intrinsic", {"rate": 0.003}), ("mgd", {}))
     ],
     "every": every_row,
 }

@@ -32,11 +32,10 @@ def command(
     if processes is not None:
         comparison = comparison.model_copy(update={"processes": processes})
     folder = run if run is not None else Path("runs") / f"compare-{config.stem}"
-    count = len(comparison.cells()) * len(comparison.seeds)
     tuning = "" if comparison.tuning is None else f", after {comparison.tuning.runs} runs of tuning each"
     say(
-        f"{len(comparison.methods)} methods on {len(comparison.devices)} devices, {count} runs of {comparison.budget}"
-        f"{tuning}, {comparison.processes or cores()} at a time; in {folder}"
+        f"methods x devices x seeds: {len(comparison.methods)} x {len(comparison.devices)} x {len(comparison.seeds)}, "
+        f"{comparison.budget} a run{tuning}, {comparison.processes or cores()} at a time; in {folder}"
     )
     outcomes = compare(comparison, folder, say)
     rows = standings(outcomes, comparison.task)

@@ -44,7 +44,7 @@ def write_comparison_page(comparison: Comparison, outcomes: Sequence[Outcome], p
 def comparison_page(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
     """The page as text."""
     rows = standings(outcomes, comparison.task)
-    title = f"{len(comparison.methods)} methods on {comparison.task}, hwzo"
+    title = f"{comparison.task}, methods side by side, hwzo"
     body = [_headline(comparison, rows)]
     for device in comparison.devices:
         here = [row for row in rows if row.device == device]

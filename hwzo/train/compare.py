@@ -232,7 +232,7 @@ def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) 
         for result, (cell, seed) in _ended(runs, outcomes, lambda place: place[0]):
             outcomes[cell].results[seed] = result
             left = sum(not run.done() for run in runs)
-            say(f"{cell.method} on {cell.device}, seed {seed}: {_told(result)}; {left} runs to go")
+            say(f"{cell.method} on {cell.device}, seed {seed}: {_told(result)}; {left} to go")
     if all(outcome.left_out is not None for outcome in outcomes.values()):
         reasons = dict.fromkeys(outcome.left_out for outcome in outcomes.values())
         raise CapabilityError("no method is left to compare:\n" + "\n".join(f"- {reason}" for reason in reasons))
