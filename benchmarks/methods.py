@@ -159,7 +159,12 @@ CASES: dict[str, Callable[[], list[Row]]] = {
             500,
             {"layers": CNN, "batch": 128, "timeout_s": 600.0, **settings},
         )
-        for method, settings in (("learned-feedback", {"rate": 0.003}), ("intrinsic", {"rate": 0.003}), ("mgd", {}))
+        for method, settings in (
+            ("learned-feedback", {"rate": 0.003}),
+            ("intrinsic", {"rate": 0.003}),
+            ("mgd", {"rate": 0.03}),
+            ("mgd", {}),
+        )
     ],
     "every": every_row,
 }

@@ -14,6 +14,7 @@ from hwzo.device import Device, Update
 from hwzo.errors import CapabilityError
 from hwzo.explore.evidence import Evidence
 from hwzo.methods.method import Outcome, Record, Start, State
+from hwzo.methods.serving import instead
 from hwzo.methods.settings import Exploration, Settings
 from hwzo.methods.weight_perturbation import rate_of
 from hwzo.network import Network
@@ -68,6 +69,6 @@ def build(settings: Settings, start: Start) -> Backprop:
     if network is None:
         raise CapabilityError(
             f"{start.device.info} is not a layered network, so there is nothing to backpropagate through; "
-            "use method 'intrinsic'"
+            f"{instead(start.device)}"
         )
     return Backprop(network, UPDATES[chosen.update or "adam"], rate_of(chosen), start.device.parameters.clip)

@@ -33,6 +33,7 @@ from hwzo.explore.programmed import ProgrammedExploration, program
 from hwzo.methods.composition import Rate
 from hwzo.methods.method import Outcome, Record, Start, State
 from hwzo.methods.options import Options
+from hwzo.methods.serving import instead
 from hwzo.methods.settings import Exploration, Settings
 from hwzo.methods.weight_perturbation import rate_of, scale_of
 from hwzo.network import Network
@@ -170,8 +171,8 @@ def build(settings: Settings, start: Start, options: GuidedOptions | None = None
         raise ConfigError(f"probes = {probes}: readings come in pairs; use an even number", key="probes")
     if options.guide == "twin" and network is None:
         raise CapabilityError(
-            f"{device.info} is not a layered network, so the host has no twin of it; use method "
-            "'guided-es?guide=past', or 'spsa'"
+            f"{device.info} is not a layered network, so the host has no twin of it; take 'guided-es?guide=past', or "
+            f"{instead(device)}"
         )
     scale = scale_of(chosen, start, central=True)
     start.settings = replace(chosen, scale=scale)

@@ -15,6 +15,7 @@ from hwzo.errors import CapabilityError
 from hwzo.explore.evidence import Evidence
 from hwzo.methods.composition import Rate
 from hwzo.methods.method import Outcome, Record, Start, State
+from hwzo.methods.serving import instead
 from hwzo.methods.settings import Exploration
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec
@@ -90,6 +91,6 @@ def known_network(start: Start, method: str) -> Network:
     if network is None:
         raise CapabilityError(
             f"{start.device.info} is not a layered network, so the host has nothing to compute for {method!r}; "
-            "use method 'intrinsic'"
+            f"{instead(start.device)}"
         )
     return network

@@ -17,11 +17,13 @@ from dataclasses import replace
 from hwzo.methods import node_perturbation, selection
 from hwzo.methods.method import Method, Start
 from hwzo.methods.settings import ExplorationChoice, Settings
-from hwzo.methods.weight_perturbation import compose
+from hwzo.methods.weight_perturbation import compose, normal_law
 
 WEIGHTS = Settings(
     probes=8, law="rademacher", estimator="block", update="normalised-momentum", rate=0.02, schedule="linear"
 )
+DENSE = ("rademacher", "gaussian")
+"""Laws of which one is needed to command all parameters at once."""
 WEIGHT_TAKES = ("probes", "estimator", "update", "rate", "schedule")
 
 
@@ -48,7 +50,8 @@ def build(settings: Settings, start: Start) -> Method:
                 "commanded, and its loss noise sets their size (c* rule)"
             )
             takes = (*WEIGHT_TAKES, "scale", "law")
-            return compose(rest, WEIGHTS, start, "commanded", reason, method="intrinsic", takes=takes)
+            defaults = replace(WEIGHTS, law="rademacher" if "rademacher" in capabilities.laws else normal_law(start))
+            return compose(rest, defaults, start, "commanded", reason, method="intrinsic", takes=takes)
         case _:
             chosen = selection.build(rest, start)
             if settings.exploration == "selection":
@@ -63,4 +66,4 @@ def choose(start: Start) -> ExplorationChoice:
         return "intrinsic-node"
     if capabilities.parameter_noise != "none" and capabilities.reads_back("weights"):
         return "intrinsic-weight"
-    return "commanded" if capabilities.laws else "selection"
+    return "selection" if capabilities.laws.isdisjoint(DENSE) else "commanded"

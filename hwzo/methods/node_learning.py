@@ -14,6 +14,7 @@ from hwzo.explore.evidence import Nodes
 from hwzo.explore.nodes import NodeExploration
 from hwzo.methods.composition import Rate
 from hwzo.methods.method import Outcome, Record, Start, State
+from hwzo.methods.serving import instead
 from hwzo.methods.settings import Exploration
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec
@@ -132,11 +133,8 @@ def noisy_network(start: Start, method: str) -> Network:
     network = capabilities.network
     if network is not None and capabilities.reads_back("nodes") and capabilities.node_noise:
         return network
-    works = ["'intrinsic', which picks what it can do", "'selection'"]
-    if capabilities.laws:
-        works[1:1] = ["'block'", "'spsa'", "'mgd'"]
     raise CapabilityError(
         f"method {method!r} needs a layered device whose nodes are noisy and read back, as no probe can command noise "
         f"at a node; {start.device.info} reads back {capabilities.readback!r}, node noise: {capabilities.node_noise}, "
-        f"layered: {network is not None}; it can do {', '.join(works)}"
+        f"layered: {network is not None}; {instead(start.device)}"
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 from hwzo.errors import CapabilityError
 from hwzo.methods.composition import Composition
 from hwzo.methods.method import Start
+from hwzo.methods.serving import instead
 from hwzo.methods.settings import Settings
 from hwzo.methods.weight_perturbation import compose
 
@@ -30,7 +31,7 @@ def build(settings: Settings, start: Start) -> Composition:
         raise CapabilityError(
             f"{start.device.info} has parameter noise {capabilities.parameter_noise!r} and reads back "
             f"{capabilities.readback!r}; noisezo needs noise that a write leaves ('retained') and weights that are "
-            "read back: use method 'intrinsic', which picks what this device can do, or 'spsa', which commands"
+            f"read back: {instead(start.device)}"
         )
     takes = ("probes", "update", "rate", "schedule")
     reason = "the same weights are written twice, and what the writes' noise differs by is the displacement"

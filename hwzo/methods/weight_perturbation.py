@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hwzo.device import Device
@@ -18,18 +18,13 @@ from hwzo.explore.weights import SPALL_GAMMA, WeightExploration
 from hwzo.methods.composition import Composition, Rate
 from hwzo.methods.grid_steps import SIGNS, GridSteps, resolution_of
 from hwzo.methods.method import Start
+from hwzo.methods.serving import instead
 from hwzo.methods.settings import Estimator, Exploration, Settings
 from hwzo.noise.probe_size import EVALUATIONS, probe_size
 from hwzo.noise.read_error import read_error_variance
 from hwzo.parameters import Array
 from hwzo.probes import Law
 from hwzo.update import UPDATES, LinearDecay, constant
-
-WORKS_WITHOUT: Mapping[str, str] = {
-    "commanded": "use method 'selection', which only programs, or 'intrinsic' on a device that reads back",
-    "intrinsic-weight": "use method 'intrinsic', which picks what this device can do, or 'block', which commands",
-    "mixed": "use method 'intrinsic', which picks what this device can do, or 'block', which commands",
-}
 
 LINEAR: tuple[Estimator, ...] = ("block", "antithetic", "forward")
 """Estimators that are linear in the displacements, their variance given."""
@@ -84,7 +79,7 @@ def compose(
         raise CapabilityError(
             f"{device.info} reads back {capabilities.readback!r} and has parameter noise "
             f"{capabilities.parameter_noise!r}: exploration {exploration!r} needs weights read back and noise in them; "
-            f"{WORKS_WITHOUT[exploration]}"
+            f"{instead(device)}"
         )
     paired = estimator == "antithetic"
     if paired and not commands:
@@ -148,7 +143,7 @@ def check_law(device: Device, law: Law) -> None:
     if law not in laws:
         has = ", ".join(sorted(laws)) or "none"
         raise CapabilityError(
-            f"{device.info} can't be commanded along {law} directions (it has: {has}); {WORKS_WITHOUT['commanded']}"
+            f"{device.info} can't be commanded along {law} directions (it has: {has}); {instead(device)}"
         )
 
 
