@@ -25,7 +25,8 @@ def command(
     json: Json = False,
 ) -> int:
     """Methods x devices x seeds, one table and one page."""
-    from hwzo.train.compare import Comparison, compare, cores
+    from hwzo.train.compare import compare, cores
+    from hwzo.train.comparison import Comparison
     from hwzo.train.standing import standings
 
     comparison = Comparison.load(config)

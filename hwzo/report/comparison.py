@@ -12,7 +12,7 @@ from hwzo.report.comparison_curves import COSTS, Curve, averaged, comparison_pic
 from hwzo.report.document import document
 from hwzo.report.markup import Markup, element, facts, figures, paragraph, section, table
 from hwzo.report.quantity import amount, count, with_error
-from hwzo.train.compare import Comparison, Outcome
+from hwzo.train.comparison import Comparison, Outcome
 from hwzo.train.run import Run, load_run
 from hwzo.train.standing import Standing, standings
 from hwzo.train.tensors import write_atomically
@@ -34,9 +34,9 @@ def write_comparison_page(comparison: Comparison, outcomes: Sequence[Outcome], p
     drawing.require_matplotlib()
     write_atomically(page, comparison_page(comparison, outcomes).encode())
     device = comparison.devices[0]
-    rows = [row for row in standings(outcomes, comparison.task) if row.device == device]
+    rows = standings(outcomes, comparison.task)
     if drawn := curves_of(device, rows, outcomes):
-        kind = "emulated" if rows[0].emulated else "hardware"
+        kind = _kind(device, rows)
         title = f"{comparison.task} on {device} ({kind}), mean of {len(comparison.seeds)} seeds ± standard error"
         write_atomically(page.with_suffix(".svg"), comparison_picture(title, drawn).encode())
 
@@ -53,7 +53,7 @@ def comparison_page(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
                 device,
                 _table(here, tuned=comparison.tuning is not None),
                 *_left_out(here),
-                *_drawn(device, here, outcomes),
+                *_drawn(device, rows, outcomes),
             )
         )
     body.append(_how(comparison))
@@ -120,12 +120,20 @@ def _left_out(rows: Sequence[Standing]) -> list[Markup]:
     return [paragraph(element("b", row.method), f" was left out: {row.left_out}") for row in rows if row.left_out]
 
 
+def _kind(device: str, rows: Sequence[Standing]) -> str:
+    """A device's badge."""
+    return "emulated" if any(row.emulated for row in rows if row.device == device) else "hardware"
+
+
 def _drawn(device: str, rows: Sequence[Standing], outcomes: Sequence[Outcome]) -> list[Markup]:
     drawn = curves_of(device, rows, outcomes)
     if not drawn:
         return [paragraph("There is no accuracy to draw: a loss is all that comes back.")]
-    kind = "emulated" if rows[0].emulated else "hardware"
+    kind = _kind(device, rows)
     note = "Mean over the seeds of validation accuracy; bands are ± one standard error of that mean, over the seeds."
+    without = sum(not run.validations for runs in _runs(device, outcomes).values() for run in runs)
+    if without:
+        note += f" Runs without a curve, whose journal is gone, and which are in the table only: {without}."
     return [figures(*(_picture(curves, name, kind) for name, curves in drawn)), paragraph(note)]
 
 
@@ -134,22 +142,33 @@ def curves_of(device: str, rows: Sequence[Standing], outcomes: Sequence[Outcome]
 
     Args:
         device: which.
-        rows: of that device; the most accurate first, in the legend, too.
+        rows: of the comparison, device by device and the most accurate first, as in the legend; the first device's
+            order gives the colours, which are the methods' own on all devices.
         outcomes: of the comparison.
     """
-    runs: dict[str, list[Run]] = {}
-    for outcome in outcomes:
-        if outcome.cell.device == device and outcome.left_out is None:
-            made = [load_run(result.run) for result in outcome.results.values()]
-            if made and all(look.accuracy is not None for run in made for look in run.validations):
-                runs[outcome.cell.method] = made
-    methods = [row.method for row in rows if row.method in runs]
+    runs = {method: [run for run in made if run.validations] for method, made in _runs(device, outcomes).items()}
+    runs = {
+        method: made
+        for method, made in runs.items()
+        if made and all(look.accuracy is not None for run in made for look in run.validations)
+    }
+    places = {method: place for place, method in enumerate(dict.fromkeys(row.method for row in rows))}
+    methods = [row.method for row in rows if row.device == device and row.method in runs]
     drawn: list[tuple[str, list[Curve]]] = []
     for key, name in COSTS:
-        curves = [averaged(method, runs[method], key) for method in methods]
+        curves = [averaged(method, runs[method], key, places[method]) for method in methods]
         if curves and all(curve.cost[-1] > curve.cost[0] for curve in curves):
             drawn.append((name, curves))
     return drawn
+
+
+def _runs(device: str, outcomes: Sequence[Outcome]) -> dict[str, list[Run]]:
+    """A device's runs, by method."""
+    return {
+        outcome.cell.method: [load_run(result.run) for result in outcome.results.values()]
+        for outcome in outcomes
+        if outcome.cell.device == device and outcome.left_out is None
+    }
 
 
 def _picture(curves: Sequence[Curve], name: str, kind: str) -> Markup:

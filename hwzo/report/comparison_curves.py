@@ -55,18 +55,20 @@ class Curve:
 
     Args:
         method: whose.
+        place: of the method among all that are compared, from 0: its colour, the same on every device.
         cost: (n,) what was spent before each point.
         accuracy: (n,) mean.
         error: (n,) standard error of that mean; 0 with one seed.
     """
 
     method: str
+    place: int
     cost: Array
     accuracy: Array
     error: Array
 
 
-def averaged(method: str, runs: Sequence[Run], key: str) -> Curve:
+def averaged(method: str, runs: Sequence[Run], key: str, place: int = 0) -> Curve:
     """Accuracy against a cost: of each run what its last look at that cost said, then the mean over the runs.
 
     The points go from where all runs have looked for the second time to where the first one ends, equally far apart by
@@ -84,7 +86,7 @@ def averaged(method: str, runs: Sequence[Run], key: str) -> Curve:
         [right[np.searchsorted(cost, points, side="right") - 1] for cost, right in zip(costs, seen, strict=True)]
     )
     error = values.std(axis=0, ddof=1) / np.sqrt(len(runs)) if len(runs) > 1 else np.zeros(POINTS)
-    return Curve(method, points, values.mean(axis=0), error)
+    return Curve(method, place, points, values.mean(axis=0), error)
 
 
 def spent(run: Run, key: str) -> Array:
@@ -98,8 +100,8 @@ def spent(run: Run, key: str) -> Array:
 
 def plot_curves(axes: Axes, curves: Sequence[Curve], name: str) -> None:
     """A line a method, with a band of one standard error; a cost that spans decades is drawn by its logarithm."""
-    for index, curve in enumerate(curves):
-        colour, dashes = COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
+    for curve in curves:
+        colour, dashes = COLOURS[curve.place % len(COLOURS)], DASHES[curve.place // len(COLOURS) % len(DASHES)]
         low, high = curve.accuracy - curve.error, curve.accuracy + curve.error
         axes.fill_between(curve.cost, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(curve.cost, curve.accuracy, color=colour, linestyle=dashes, label=curve.method, linewidth=1.4)

@@ -7,176 +7,32 @@ steps. Seeds are shared, so that methods can be compared pair by pair.
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import signal
 import threading
-import zlib
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import Annotated, Any
-
-import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from hwzo.errors import CapabilityError, ConfigError, FileError, HwzoError, StoppedError
-from hwzo.methods.registry import method_named
+from hwzo.lease import Lease
 from hwzo.registry import DeviceURL, backends, load
+from hwzo.train.bench import open_bench
+from hwzo.train.comparison import Cell, Comparison, Outcome
 from hwzo.train.config import TrainConfig, read_toml
 from hwzo.train.result import Result
 from hwzo.train.start import start
 from hwzo.train.tensors import write_atomically
 from hwzo.train.tuning import Tuning, tuned
 
-Names = Annotated[list[str], Field(min_length=1)]
-Seeds = Annotated[list[Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]], Field(min_length=1)]
 Say = Callable[[str], None]
 
+CONFIG = "compare.toml"
+"""In a comparison's folder: what is compared."""
 STOPPED = "stopped; the same command goes on with what is left"
-FIXED = ("method", "device", "seed", "task", "budget", "batch", "layers", "activation", "validate_every", "target")
-"""Keys that a comparison sets itself, for all alike, so that no method has them to itself."""
-OWN = tuple(sorted(set(TrainConfig.model_fields) - set(FIXED)))
-"""Keys that single methods may have in ``settings``."""
-
-
-class Comparison(BaseModel):
-    """What is compared.
-
-    Args:
-        methods: names, with options if there are any, such as ``"mgd?tau_x=4"``.
-        devices: URLs.
-        task: for all.
-        seeds: of the runs whose test accuracy counts; also of an emulated device whose URL sets none.
-        budget: of each run, the same for all.
-        batch, layers, activation: as in `TrainConfig`; what isn't set is each method's own.
-        validate_every: evaluations between two looks at the validation split.
-        processes: at most so many runs at a time; None: one for each core that this process may use. Where a device is
-            one that only one run can hold, such as a board, it is one.
-        tuning: how each method's settings are chosen on each device; None: they are the method's own.
-        settings: of single methods, by name: keys of `TrainConfig`, such as ``{"spsa": {"probes": 4}}``; these are not
-            tuned.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    methods: Names
-    devices: Names = ["crossbar:pcm"]
-    task: str = "digits"
-    seeds: Seeds = [0, 1, 2, 3, 4]
-    budget: str = "10000 evaluations"
-    batch: Annotated[int, Field(ge=1, strict=True)] | None = None
-    layers: str | None = None
-    activation: str | None = None
-    validate_every: Annotated[int, Field(ge=1, strict=True)] = 200
-    processes: Annotated[int, Field(ge=1, strict=True)] | None = None
-    tuning: Tuning | None = None
-    settings: dict[str, dict[str, Any]] = {}
-
-    @classmethod
-    def load(cls, path: Path) -> Comparison:
-        """From a TOML file.
-
-        Raises:
-            FileError: missing or not TOML.
-            ConfigError: as for ``build``.
-        """
-        return cls.build(read_toml(path))
-
-    @classmethod
-    def build(cls, values: Mapping[str, object]) -> Comparison:
-        """From plain values, each run's configuration checked before the first one begins.
-
-        Raises:
-            ConfigError: an unknown key, method or setting, one that isn't for a single method to have, seeds that the
-                tuning has seen, or the same method, device or seed twice; names the key and what is allowed.
-        """
-        try:
-            comparison = cls.model_validate(values)
-        except ValidationError as error:
-            raise _explained(error, values, cls) from None
-        comparison._check()
-        return comparison
-
-    def _check(self) -> None:
-        for key in ("methods", "devices", "seeds"):
-            given: list[object] = getattr(self, key)
-            for value in given:
-                if given.count(value) > 1:
-                    raise ConfigError(f"{key}: {value!r} stands there twice", key=key)
-        if self.tuning is not None and (both := sorted(set(self.seeds) & set(self.tuning.seeds))):
-            raise ConfigError(
-                f"seeds: {both} are those of the tuning, too; settings must not have seen the seeds that count",
-                key="seeds",
-            )
-        for name, keys in self.settings.items():
-            if name not in self.methods:
-                raise ConfigError(
-                    f"settings.{name}: no such method is compared; they are {self.methods}", key="settings"
-                )
-            for key in keys:
-                if key in FIXED:
-                    raise ConfigError(f"settings.{name}.{key}: {key} is the same for all; set it above", key=key)
-                if key not in OWN:
-                    near = difflib.get_close_matches(key, OWN, n=1)
-                    hint = f"did you mean {near[0]!r}? " if near else ""
-                    raise ConfigError(
-                        f"settings.{name}.{key}: no such setting; {hint}a method's own are {', '.join(OWN)}", key=key
-                    )
-        for cell in self.cells():
-            method_named(cell.method)
-            TrainConfig.build(self.keys_of(cell, self.seeds[0]))
-
-    def cells(self) -> list[Cell]:
-        """Every method on every device, devices first."""
-        return [Cell(method, device) for device in self.devices for method in self.methods]
-
-    def keys_of(self, cell: Cell, seed: int) -> dict[str, Any]:
-        """What a run of a cell is configured with, before tuning."""
-        shared = ("task", "budget", "batch", "layers", "activation", "validate_every")
-        keys = {key: value for key in shared if (value := getattr(self, key)) is not None}
-        return keys | self.settings.get(cell.method, {}) | {"method": cell.method, "device": cell.device, "seed": seed}
-
-    def to_toml(self) -> str:
-        """As a TOML document that ``load`` reads back."""
-        return tomlkit.dumps(self.model_dump(exclude_none=True))
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method on one device."""
-
-    method: str
-    device: str
-
-    @property
-    def folder(self) -> str:
-        """A name for its folder: readable, and another one for another cell."""
-        text = f"{self.method} {self.device}"
-        return f"{re.sub(r'[^A-Za-z0-9.=-]+', '-', text).strip('-')[:80]}-{zlib.crc32(text.encode()):08x}"
-
-
-@dataclass
-class Outcome:
-    """What a cell came to.
-
-    Args:
-        cell: which.
-        settings: found by tuning; empty if nothing was tuned.
-        tuning_evaluations: what finding them took.
-        results: by seed.
-        left_out: why there is nothing, if there is nothing.
-    """
-
-    cell: Cell
-    settings: dict[str, Any] = field(default_factory=dict[str, Any])
-    tuning_evaluations: int = 0
-    results: dict[int, Result] = field(default_factory=dict[int, Result])
-    left_out: str | None = None
 
 
 def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) -> list[Outcome]:
@@ -185,7 +41,7 @@ def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) 
     Args:
         comparison: what is compared.
         folder: where its runs lie; made if it isn't there.
-        say: is told of each cell's settings and each run that ends.
+        say: is told of each cell's settings, each run that ends, and each method that is left out.
 
     Returns:
         An outcome for each of ``comparison.cells()``, in that order. A method that a device can't serve is left out,
@@ -194,10 +50,25 @@ def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) 
 
     Raises:
         ConfigError: the folder holds another comparison, or something else.
+        DeviceBusyError: another process is at it.
         CapabilityError: nothing is left, as no device can serve any of the methods.
         HwzoError: a run failed; the message says which.
     """
-    _claim(comparison, folder)
+    if not (folder / CONFIG).is_file():
+        _check_devices(comparison)
+    lease = _claim(comparison, folder)
+    try:
+        outcomes = _made(comparison, folder, say)
+    finally:
+        lease.release()
+    if all(outcome.left_out is not None for outcome in outcomes):
+        reasons = dict.fromkeys(outcome.left_out for outcome in outcomes)
+        raise CapabilityError("no method is left to compare:\n" + "\n".join(f"- {reason}" for reason in reasons))
+    return outcomes
+
+
+def _made(comparison: Comparison, folder: Path, say: Say) -> list[Outcome]:
+    """All runs, those that are there and those that were missing."""
     outcomes = {cell: Outcome(cell) for cell in comparison.cells()}
     processes = comparison.processes or cores()
     if processes > 1 and (alone := [url for url in comparison.devices if _held(url)]):
@@ -211,7 +82,7 @@ def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) 
                 ): cell
                 for cell in outcomes
             }
-            for done, cell in _ended(waiting, outcomes):
+            for done, cell in _ended(waiting, outcomes, say):
                 outcome = outcomes[cell]
                 outcome.settings, outcome.tuning_evaluations = done
                 found = (
@@ -229,13 +100,10 @@ def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) 
             for cell, outcome in outcomes.items()
             if outcome.left_out is None
         }
-        for result, (cell, seed) in _ended(runs, outcomes, lambda place: place[0]):
+        for result, (cell, seed) in _ended(runs, outcomes, say, lambda place: place[0]):
             outcomes[cell].results[seed] = result
             left = sum(not run.done() for run in runs)
             say(f"{cell.method} on {cell.device}, seed {seed}: {_told(result)}; {left} to go")
-    if all(outcome.left_out is not None for outcome in outcomes.values()):
-        reasons = dict.fromkeys(outcome.left_out for outcome in outcomes.values())
-        raise CapabilityError("no method is left to compare:\n" + "\n".join(f"- {reason}" for reason in reasons))
     for outcome in outcomes.values():
         outcome.results = dict(sorted(outcome.results.items()))
     return list(outcomes.values())
@@ -248,30 +116,52 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _claim(comparison: Comparison, folder: Path) -> None:
-    """Make the folder this comparison's, or see that it is."""
-    path = folder / "compare.toml"
-    text = comparison.to_toml()
-    if not folder.exists():
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise FileError(f"run folder {folder} can't be made: {error.strerror or error}") from error
-    if not path.is_file():
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise ConfigError(
-                f"run = {str(folder)!r} is no comparison's folder, nor empty; name another one", key="run"
-            )
-        write_atomically(path, text.encode())
-        return
-    before, now = read_toml(path), comparison.model_dump(exclude_none=True)
-    for key in sorted({*before, *now} - {"processes"}):
-        if before.get(key) != now.get(key):
-            raise ConfigError(
-                f"{key} = {now.get(key)!r} differs from the comparison in {folder}, which has {before.get(key)!r}; "
-                "name another folder with --run",
-                key=key,
-            )
+def _check_devices(comparison: Comparison) -> None:
+    """Open each device once, so that a mistake in its URL shows before anything runs.
+
+    Not one that only one run can hold, such as a board: opening it resets it.
+    """
+    for cell in comparison.cells()[:: len(comparison.methods)]:
+        if not _held(cell.device):
+            open_bench(TrainConfig.build(comparison.keys_of(cell, comparison.seeds[0])), None, None).close()
+
+
+def _claim(comparison: Comparison, folder: Path) -> Lease:
+    """Make the folder this comparison's, or see that it is, and hold it.
+
+    A folder in which nothing was run yet, since its configuration was a mistake, is anyone's.
+    """
+    path = folder / CONFIG
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"run folder {folder} can't be made: {error.strerror or error}") from error
+    if not path.is_file() and any(not place.name.startswith(".") for place in folder.iterdir()):
+        raise ConfigError(f"run = {str(folder)!r} is no comparison's folder, nor empty; name another one", key="run")
+    if path.is_file() and any(place.is_file() for kind in ("runs", "tuning") for place in (folder / kind).rglob("*")):
+        before, now = read_toml(path), comparison.model_dump(exclude_none=True)
+        for key in sorted({*before, *now} - {"processes"}):
+            if before.get(key) != now.get(key):
+                raise ConfigError(
+                    f"{key} = {now.get(key)!r} differs from the comparison in {folder}, which has {before.get(key)!r}; "
+                    "name another folder with --run",
+                    key=key,
+                )
+        return _lease(folder)
+    lease = _lease(folder)
+    try:
+        write_atomically(path, comparison.to_toml().encode())
+    except BaseException:
+        lease.release()
+        raise
+    return lease
+
+
+def _lease(folder: Path) -> Lease:
+    try:
+        return Lease(folder / ".lock", f"comparison {folder}")
+    except OSError as error:
+        raise FileError(f"run folder {folder} can't be written: {error.strerror or error}") from error
 
 
 def _held(url: str) -> bool:
@@ -320,19 +210,24 @@ def _told(result: Result) -> str:
 
 
 def _ended(
-    waiting: Mapping[Future[Any], Any], outcomes: Mapping[Cell, Outcome], cell_of: Callable[[Any], Cell] = lambda c: c
+    waiting: Mapping[Future[Any], Any],
+    outcomes: Mapping[Cell, Outcome],
+    say: Say,
+    cell_of: Callable[[Any], Cell] = lambda c: c,
 ) -> Generator[tuple[Any, Any]]:
     """(result, place) as they end; what a device can't do leaves its cell out and no more."""
     for future in as_completed(waiting):
         place = waiting[future]
         try:
             yield future.result(), place
-        except CapabilityError as error:
-            outcomes[cell_of(place)].left_out = str(error)
-        except ConfigError as error:
-            if error.key != "method":  # which is what a method says that is not for a device of this size
+        except (CapabilityError, ConfigError) as error:
+            # A ConfigError of this key is what a method says that is not for a device of this size.
+            if isinstance(error, ConfigError) and error.key != "method":
                 raise
-            outcomes[cell_of(place)].left_out = str(error)
+            outcome = outcomes[cell_of(place)]
+            if outcome.left_out is None:
+                say(f"{outcome.cell.method} on {outcome.cell.device} is left out; why is told at the end")
+            outcome.left_out = str(error)
         except InterruptedRunError:
             raise StoppedError(STOPPED, signal.SIGINT) from None
 
@@ -372,18 +267,3 @@ def _idle() -> None:
             os._exit(1)
 
         threading.Thread(target=follow, daemon=True).start()
-
-
-def _explained(error: ValidationError, values: Mapping[str, object], kind: type[BaseModel]) -> ConfigError:
-    """A pydantic error as one of ours."""
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"]]
-    key = ".".join(where) or "?"
-    if first["type"] == "extra_forbidden":
-        allowed = Tuning.model_fields if where[0] == "tuning" else kind.model_fields
-        return ConfigError(f"unknown key {key!r}: allowed are {', '.join(sorted(allowed))}", key=key)
-    if first["type"] == "missing":
-        return ConfigError(f"{key}: must be given, such as methods = ['intrinsic', 'spsa']", key=key)
-    if isinstance(cause := first.get("ctx", {}).get("error"), ConfigError):
-        return cause
-    return ConfigError(f"{key} = {first['input']!r}: {first['msg'].replace('Input should', 'should')}", key=key)

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from hwzo.parameters import Array
-from hwzo.train.compare import Outcome
+from hwzo.train.comparison import Outcome
+
+ROUNDING = 1e-12
+"""Spread of accuracies, or of their differences, that their subtraction may have left where all are alike."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,11 @@ def _standing(outcome: Outcome, task: str, best: Array | None) -> Standing:
 
 
 def _error(values: Array) -> float | None:
-    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+    """Standard error of the mean of values (seeds,); a spread that is rounding's own is none."""
+    if len(values) < 2:
+        return None
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return error if error > ROUNDING else 0.0
 
 
 def _paired(differences: Array) -> tuple[float, float | None, float | None]:

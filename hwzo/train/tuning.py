@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hwzo.errors import ConfigError
+from hwzo.errors import ConfigError, FileError
 from hwzo.train.result import Result
 from hwzo.train.run import load_run
 
@@ -58,6 +58,7 @@ def tuned(keys: Mapping[str, Any], tuning: Tuning, folder: Path, train: Train) -
 
     Raises:
         ConfigError: optuna is missing and there is something to tune; says how to install it.
+        FileError: a run has lost its curve.
         HwzoError: a run failed.
     """
     evaluations = 0
@@ -72,6 +73,8 @@ def tuned(keys: Mapping[str, Any], tuning: Tuning, folder: Path, train: Train) -
             made = load_run(run)
             resolved = made.config.model_dump()
             looks = made.validations[-LAST:]
+            if not looks:
+                raise FileError(f"run {run} has no look at the validation data, its journal is gone; delete the folder")
             right = [look.accuracy for look in looks if look.accuracy is not None]
             values.append(fmean(right) if right else -fmean(look.loss for look in looks))
         return fmean(values), resolved

@@ -13,12 +13,14 @@ import pytest
 from scipy import stats
 
 import hwzo
-from hwzo.errors import CapabilityError, ConfigError, FileError
+from hwzo.errors import CapabilityError, ConfigError, DeviceBusyError, FileError
+from hwzo.lease import Lease
 from hwzo.registry import backends, load
-from hwzo.report.comparison import comparison_page, write_comparison_page
+from hwzo.report.comparison import comparison_page, curves_of, write_comparison_page
 from hwzo.report.comparison_curves import averaged
 from hwzo.train import tuning
-from hwzo.train.compare import Cell, Comparison, Outcome, compare
+from hwzo.train.compare import compare
+from hwzo.train.comparison import Cell, Comparison, Outcome
 from hwzo.train.standing import standings
 from hwzo.train.tuning import Tuning, tuned
 
@@ -57,7 +59,7 @@ def test_its_runs_are_those_of_train(small, tmp_path):
         )
         assert outcomes[0].results[seed].parameters_crc32 == alone.parameters_crc32
         assert outcomes[0].results[seed].test_accuracy == alone.test_accuracy
-    assert len(heard) == 2
+    assert len(heard) == 3  # what is left out, too
 
 
 def test_what_a_device_cannot_serve_is_left_out_with_the_reason(small):
@@ -113,7 +115,8 @@ def test_a_killed_command_leaves_no_runs_behind(tmp_path):
     given = SMALL | {"methods": ["spsa"], "budget": "800 evaluations", "seeds": [11]}
     script = tmp_path / "command.py"
     script.write_text(
-        "import sys; from pathlib import Path; from hwzo.train.compare import Comparison, compare\n"
+        "import sys; from pathlib import Path; from hwzo.train.compare import compare; "
+        "from hwzo.train.comparison import Comparison\n"
         f"if __name__ == '__main__': compare(Comparison.build({given!r}), Path(sys.argv[1]))"
     )
     command = subprocess.Popen([sys.executable, script, tmp_path / "killed"])
@@ -228,6 +231,64 @@ def test_differences_are_judged_pair_by_pair(small):
     assert rows[1].p == pytest.approx(stats.ttest_rel(worse, good).pvalue)
 
 
+def test_equal_differences_have_no_spread_though_their_subtraction_leaves_one(small):
+    """110/360 - 300/360 and 109/360 - 299/360 are the same, and two floats: that is no evidence of anything."""
+    result = small[1][0].results[11]
+    good, worse = [300 / 360, 299 / 360], [110 / 360, 109 / 360]
+    assert len({a - b for a, b in zip(worse, good, strict=True)}) == 2
+    rows = standings([made_up("worse", worse, result), made_up("good", good, result)], "xor")
+    assert (rows[1].below_best_standard_error, rows[1].p) == (0.0, None)
+
+
+def test_a_method_has_one_colour_on_all_devices(small):
+    outcomes = [
+        made_up(method, [accuracy], small[1][0].results[11], device)
+        for device, accuracies in (("crossbar:pcm", (0.9, 0.8)), ("crossbar:ideal", (0.7, 0.95)))
+        for method, accuracy in zip("ab", accuracies, strict=True)
+    ]
+    rows = standings(outcomes, "xor")
+    assert [row.method for row in rows] == ["a", "b", "b", "a"]
+    for device in ("crossbar:pcm", "crossbar:ideal"):
+        for _, curves in curves_of(device, rows, outcomes):
+            assert {curve.method: curve.place for curve in curves} == {"a": 0, "b": 1}
+
+
+def test_a_run_that_lost_its_journal_is_in_the_table_only(tmp_path):
+    pytest.importorskip("matplotlib")
+    given = SMALL | {"methods": ["spsa"]}
+    folder, comparison = tmp_path / "c", Comparison.build(given)
+    compare(comparison, folder)
+    next((folder / "runs").glob("*seed11")).joinpath("journal.sqlite").unlink()
+    outcomes = compare(comparison, folder)
+    assert sorted(outcomes[0].results) == [11, 12]
+    assert "whose journal is gone, and which are in the table only: 1." in comparison_page(comparison, outcomes)
+
+
+def test_a_mistake_in_a_url_shows_before_anything_runs_and_can_be_mended(tmp_path):
+    given = SMALL | {"devices": ["crossbar:ideal?sigma=0.05", "crossbar:pcm?foo=1"]}
+    with pytest.raises(ConfigError, match="foo"):
+        compare(Comparison.build(given), tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_folder_in_which_nothing_could_run_takes_the_mended_comparison(tmp_path):
+    given = SMALL | {"methods": ["mgd"], "budget": "3 evaluations"}
+    with pytest.raises(ConfigError, match="allows no step"):
+        compare(Comparison.build(given), tmp_path / "c")
+    assert compare(Comparison.build(given | {"budget": "120 evaluations"}), tmp_path / "c")[0].results
+
+
+def test_two_commands_are_not_at_one_comparison(small):
+    """The second is refused, and the first goes on."""
+    comparison, _, folder, _ = small
+    held = Lease(folder / ".lock", "this")
+    try:
+        with pytest.raises(DeviceBusyError, match="wait for it"):
+            compare(comparison, folder)
+    finally:
+        held.release()
+
+
 def test_devices_are_judged_apart_and_one_seed_has_no_spread(small):
     result = small[1][0].results[11]
     outcomes = [made_up("a", [0.5], result, "crossbar:pcm"), made_up("a", [0.9], result, "crossbar:ideal")]
@@ -253,6 +314,10 @@ def test_devices_are_judged_apart_and_one_seed_has_no_spread(small):
         ({"tuning": {"runs": 0}}, "tuning.runs", "greater than or equal to 1"),
         ({"tuning": {"runs": 2, "seeds": [11]}}, "seeds", "must not have seen"),
         ({"tuning": {"runs": 2, "run": 2}}, "tuning.run", "allowed are runs, seeds"),
+        ({"tuning": {"runs": 2, "seeds": [5, 5]}}, "tuning.seeds", "twice"),
+        ({"tuning": {"runs": 2, "seeds": []}}, "tuning.seeds", "at least 1"),
+        ({"tuning": {}}, "tuning.runs", "such as runs = 8"),
+        ({"settings": {"intrinsic": {"rate": -1.0}}}, "rate", "settings.intrinsic.rate"),
         ({"settings": {"spsa": {"probes": 4}}}, "settings", "no such method"),
         ({"settings": {"intrinsic": {"budget": "1 s"}}}, "budget", "the same for all"),
         ({"settings": {"intrinsic": {"rat": 1.0}}}, "rat", "did you mean 'rate'"),
