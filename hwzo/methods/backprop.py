@@ -1,6 +1,7 @@
-"""Backpropagation on the host's own float64 copy of the network: a reference, not a way to train a chip.
+"""Backpropagation on the host. Rumelhart, Hinton and Williams, Nature 323, 533 (1986), https://doi.org/10.1038/323533a0.
 
-The gradient never sees the device; the steps are written to it and accuracies are read on it, like any method's.
+A reference on the host's own float64 copy of the network, not a way to train a chip: the gradient never sees the
+device; the steps are written to it and accuracies are read on it, like any method's.
 """
 
 from __future__ import annotations

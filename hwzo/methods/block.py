@@ -1,7 +1,8 @@
-"""Block-centred one-sided estimates: N readings, each with its own displacement, centred on their own mean.
+"""One-sided readings, centred on their block's own mean. After Kool et al. 2019, https://openreview.net/forum?id=r1lgTGL5DE.
 
-Centring on the block's mean and not on an undisplaced loss takes out the curvature that all readings share; per reading
-it is worth more than antithetic pairs (N readings give N - 1 differences instead of N/2).
+N readings, each with its own displacement. Centring on the block's mean and not on an undisplaced loss takes out the
+curvature that all readings share; per reading it is worth more than antithetic pairs (N readings give N - 1 differences
+instead of N/2).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gauss-Newton, a host-side reference. Schraudolph, Neural Computation 14, 1723 (2002), 10.1162/08997660260028683.
+"""Gauss-Newton, a host-side reference. Schraudolph, Neural Computation 14, 1723 (2002), https://doi.org/10.1162/08997660260028683.
 
 Solves ``(G + damping I) p = -g`` with the generalised Gauss-Newton matrix G = mean over samples of J^T H J, where J is
 the Jacobian of a sample's outputs and H the second derivative of its loss by them: never negative, and exact where the

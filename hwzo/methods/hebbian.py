@@ -1,4 +1,4 @@
-"""Reward-modulated Hebbian learning. Hoerzer, Legenstein, Maass, Cereb. Cortex 24, 677 (2014), 10.1093/cercor/bhs348.
+"""Reward-modulated Hebbian learning. Hoerzer, Legenstein, Maass, Cereb. Cortex 24, 677 (2014), https://doi.org/10.1093/cercor/bhs348.
 
 Every synapse knows its input x, its node's activity a and its short-time mean abar, and one bit for the whole network::
 

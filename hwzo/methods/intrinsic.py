@@ -1,4 +1,6 @@
-"""Learning by the device's own noise, as far as it can be read back; says what it picked and why.
+"""Learning by the device's own noise, as far as it is read back. After the review https://arxiv.org/abs/2510.18812.
+
+It picks by what the device declares, and says what and why:
 
 ====================================  ================================================================
 the device reads back                 exploration

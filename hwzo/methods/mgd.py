@@ -1,4 +1,4 @@
-"""Multiplexed gradient descent. McCaughan et al., APL Mach. Learn. 1, 026118 (2023), 10.1063/5.0157645.
+"""Multiplexed gradient descent. McCaughan et al., APL Mach. Learn. 1, 026118 (2023), https://doi.org/10.1063/5.0157645.
 
 ``G += (C - C0) theta_ac / |theta_ac|^2`` over tau_theta / tau_p perturbations (``probes``) of one sample set, after one
 undisplaced reading C0; then ``theta -= eta G``, with G averaged over them. Multiplexing is what the perturbations are:

@@ -1,10 +1,11 @@
-"""Selection for loss-only devices: program a mutation, keep it if it is better. (1+1)-ES with the 1/5 success rule.
+"""Program a mutation, keep it if it is better. Beyer and Schwefel 2002, https://doi.org/10.1023/A:1015059928466.
 
-After Rechenberg (1973). The mutation is a commanded, seeded one plus whatever noise the device's writing adds; a loss
-is all that comes back. Candidate and incumbent are compared on the same samples, by default all that there are to train
-on, so that an incumbent's readings stay good until it changes. If the loss is noisy, both are read until the difference
-is ``SIGNIFICANCE`` standard errors, ``MOST`` times at most; what is not clear by then is dropped: a single comparison
-keeps bad luck as often as good. Every reading is counted and journalled.
+For devices that give a loss only: the (1+1)-ES with Rechenberg's 1/5 success rule (1973). The mutation is a commanded,
+seeded one plus whatever noise the device's writing adds; a loss is all that comes back. Candidate and incumbent are
+compared on the same samples, by default all that there are to train on, so that an incumbent's readings stay good until
+it changes. If the loss is noisy, both are read until the difference is ``SIGNIFICANCE`` standard errors, ``MOST`` times
+at most; what is not clear by then is dropped: a single comparison keeps bad luck as often as good. Every reading is
+counted and journalled.
 
 On a device whose writes are noisy the mutation moves a tenth of the parameters, and only those are written: the others
 keep what was selected. Still, to drop a mutation there is to draw the noise of its cells anew, which can't be undone by

@@ -1,4 +1,4 @@
-"""SPSA: antithetic pairs along random signs. Spall, IEEE Trans. Autom. Control 37, 332 (1992), 10.1109/9.119632.
+"""SPSA: antithetic pairs along random signs. Spall, IEEE Trans. Autom. Control 37, 332 (1992), https://doi.org/10.1109/9.119632.
 
 The estimate of a pair is (L+ - L-) / (2c) z. Steps by Adam with a linearly falling rate by default, which needs less
 tuning; ``gains = "spall"`` gives the classical gains a/(A+k+1)^.602 and c/(k+1)^.101 with plain steps.

@@ -1,5 +1,7 @@
 """What a device is said to serve is what it serves: every method, on devices of every kind."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,9 @@ def check(make):
             with pytest.raises(CapabilityError, match="use method 'intrinsic'") as caught:
                 built(make(), method)
             assert all(f"'{name}'" in str(caught.value) for name in names)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_first_line_of_a_methods_file_has_its_papers_address(method):
+    documented = sys.modules[METHODS[method].build.__module__].__doc__
+    assert "https://" in documented.splitlines()[0]
