@@ -88,9 +88,10 @@ def compose(
         )
     least = 1 if estimator == "forward" else 3 if estimator == "difference" else 2
     if n < least:
+        compares = f"estimator {estimator!r}" if "estimator" in takes else method
         raise ConfigError(
-            f"probes = {n}: estimator {estimator!r} compares readings with each other and needs at least {least} a "
-            "step; 'mgd' compares one with an undisplaced reading",
+            f"probes = {n}: {compares} compares readings with each other and needs at least {least} a step; 'mgd' "
+            "compares one with an undisplaced reading",
             key="probes",
         )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import ConfigError, HwzoError
+from hwzo.methods.method import Method
 from hwzo.methods.settings import Settings
 from hwzo.network import Network
 from hwzo.parameters import Array
@@ -106,3 +109,28 @@ def settings_of(config: TrainConfig, measured: Mapping[str, float]) -> Settings:
 def first_batch(config: TrainConfig, task: Task) -> Batch:
     """The minibatch of step 0, which a method measures on while it is built."""
     return Sampler(task.batch("train"), config.batch or 1, config.seed).at(0)
+
+
+def about(bench: Bench, method: Method, measured: Mapping[str, float]) -> dict[str, Mapping[str, object]]:
+    """What is written down of a run beside its configuration."""
+    info, task, network = bench.device.info, bench.task, bench.device.capabilities.network
+    return {
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, "hwzo": version("hwzo")},
+        "device": {
+            "url": info.url,
+            "model": info.model,
+            "serial": info.serial,
+            "firmware": info.firmware,
+            "emulated": info.emulated,
+            "n_parameters": bench.device.parameters.size,
+            "layers": network.label if network else "",
+        },
+        "task": {
+            "name": task.name,
+            "source": task.source,
+            "train": len(task.train),
+            "validation": len(task.validation),
+            "test": len(task.test),
+        },
+        "method": {"exploration": method.exploration, "reason": method.reason, "measured": dict(measured)},
+    }

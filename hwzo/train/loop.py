@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shlex
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 
 import numpy as np
 
@@ -32,11 +30,14 @@ from hwzo.train.journal import Journal, Validation
 from hwzo.train.lookout import Lookout
 from hwzo.train.recorded import recorded
 from hwzo.train.result import Result
+from hwzo.train.signals import ending
 from hwzo.train.weights import Weights
 
 CHECKPOINT_S = 2.0
 WATCH_S = 0.1
 DEFAULT_TARGET = 0.95
+CROWDED = 0.5
+"""Share of the parameters at the ends of their ranges above which a run says so."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Loop:
             StoppedError: Ctrl-C or SIGTERM; the step in flight was finished, the run can go on.
             HwzoError: device, disk or verification failed; the journal is whole.
         """
-        with _signals() as stop:
+        with ending() as stop:
             try:
                 stopped = self._train(stop)
                 if stopped in ("target", "budget"):
@@ -320,6 +321,14 @@ class Loop:
             self._note_link()
             self.journal.event(self.at.t, "failed", f"{type(error).__name__}: {error}")
 
+    def _note_ends(self) -> None:
+        parameters, theta = self.device.parameters, self.at.theta
+        ended = np.count_nonzero((theta <= parameters.lower) | (theta >= parameters.upper))
+        if ended > CROWDED * theta.size:
+            text = f"{ended} of {theta.size} parameters stand at the ends of their range; is the rate too large?"
+            self.journal.event(self.at.t, "range", text)
+            self.say(text)
+
     def _finish(self, stopped: str) -> Result:
         at = self.at
         with self._listening() as calls:
@@ -330,6 +339,7 @@ class Loop:
             if link := self.device.link_report():
                 self.journal.event(at.t, "link", link)
                 self.say(f"link: {link}")
+        self._note_ends()
         info, spent = self.device.info, at.spent
         Weights.learned(at.theta, self.device, self.config.task).save(self.folder.weights)
         result = Result(
@@ -361,24 +371,3 @@ class Loop:
         )
         self.journal.remember("result", result.model_dump_json())
         return result
-
-
-@contextmanager
-def _signals() -> Generator[list[str]]:
-    """SIGINT and SIGTERM end the step in flight and no more; a second SIGINT ends it at once."""
-    stop: list[str] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if stop and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.append(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
