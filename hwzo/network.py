@@ -119,6 +119,11 @@ class Network:
         """The layers as ``"64-32-10"``: what `parse` makes the same network of."""
         return "-".join((self.stages[0].takes, *(stage.token for stage in self.stages)))
 
+    @property
+    def n_params(self) -> int:
+        """Weights and biases."""
+        return sum((stage.rows + 1) * stage.columns for stage in self.stages)
+
     def parameter_spec(self, window: float = math.inf) -> ParameterSpec:
         """Parameters of this network, for a device that holds weights in [-window, window] (weight units).
 

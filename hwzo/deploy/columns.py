@@ -54,7 +54,7 @@ class Columns:
     def measured_cells(network: Network) -> NDArray[np.bool_]:
         """(n,) True for the cells that `measured` writes, twice each: the first column of the first layer."""
         first = network.stages[0]
-        cells = np.zeros(sum((stage.rows + 1) * stage.columns for stage in network.stages), dtype=np.bool_)
+        cells = np.zeros(network.n_params, dtype=np.bool_)
         cells[: (first.rows + 1) * first.columns : first.columns] = True
         return cells
 

@@ -103,7 +103,7 @@ def credit(network: Network, layers: Sequence[LayerPasses], modulation: Sequence
         layers: what they did.
         modulation: a layer each, (R, batch), loss a unit of exploration.
     """
-    gradient = np.empty(sum((stage.rows + 1) * stage.columns for stage in network.stages))
+    gradient = np.empty(network.n_params)
     for layer, slot, factor in zip(layers, network.blocks(gradient), modulation, strict=True):
         each = factor if layer.reads == 1 else np.repeat(factor, layer.reads, axis=-1)
         delta: Array = layer.explored * each[..., None]

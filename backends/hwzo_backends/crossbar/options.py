@@ -214,6 +214,6 @@ def _check(preset: Preset, options: Options) -> None:
         raise refuse("d2d", f"devices of preset {preset.name} differ as published; scale that by pulse_spread")
     if options.slices > 1 and options.slices * options.slice_bits > 24:
         raise refuse("slices", f"{options.slices} slices of {options.slice_bits} bits; at most 24 bits in all")
-    n = sum((stage.rows + 1) * stage.columns for stage in options.network.stages) * options.slices
+    n = options.network.n_params * options.slices
     if n > MAX_PARAMETERS:
         raise refuse("layers", f"{n} parameters, slices counted; at most {MAX_PARAMETERS} can be emulated")

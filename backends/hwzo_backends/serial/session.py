@@ -121,7 +121,7 @@ class Session:
         try:
             self.scale = Scale.of(self._client.description)
             check_fit(self.network, self._client.hello, self._client.description, self._client.where)
-            held = np.zeros(sum((stage.rows + 1) * stage.columns for stage in self.network.stages), dtype=np.int16)
+            held = np.zeros(self.network.n_params, dtype=np.int16)
             self.held: Units = held
             """Targets of the parameters, units."""
             self._establish()
@@ -485,7 +485,7 @@ def check_fit(network: Network, hello: HelloReply, board: DescribeReply, where: 
         raise ConfigError(f"layers={network.label}: {where} takes layers of up to {board.max_width}", key="layers")
     if network.stages[-1].units > MOST_OUTPUTS:
         raise ConfigError(f"layers={network.label}: a board takes up to {MOST_OUTPUTS} outputs", key="layers")
-    size = sum((stage.rows + 1) * stage.columns for stage in network.stages)
+    size = network.n_params
     if size > hello.max_parameters:
         raise ConfigError(
             f"layers={network.label}: {size} parameters; {board.model} at {where} holds {hello.max_parameters}",
