@@ -45,7 +45,6 @@ PULSED_SHARE = 0.1
 """Of the devices, and of these the smaller networks: their pulses are emulated one by one, which takes long."""
 NETWORKS = ("6-5-3", "16-12-6", "32-20-10", "64-32-10")
 SAMPLES = 128
-NOT_ESTIMATED = ("adc_saturated_share",)
 
 
 def draw_url(rng: np.random.Generator) -> str:

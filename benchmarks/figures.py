@@ -1,6 +1,6 @@
 """The table of the README: accuracies and evaluations on emulated devices, mean over seeds with standard error.
 
-    python benchmarks/figures.py [--json] [--seeds 5]
+    python benchmarks/figures.py [--json] [--seeds 5] [--only TEXT]
 
 Test accuracies are read once at the end of each run, on the noisy device. Everything is emulated.
 """
@@ -61,6 +61,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", default="", help="run the cases whose name holds this text")
     options = parser.parse_args()
+    if not any(options.only in case.name for case in CASES):
+        parser.error(f"--only {options.only!r} is in none of {', '.join(case.name for case in CASES)}")
     rows: list[dict[str, object]] = []
     for case in CASES:
         if options.only not in case.name:

@@ -62,6 +62,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--steps", type=int, default=4000)
     options = parser.parse_args()
+    if options.runs < 1 or options.steps < 1:
+        parser.error("--runs and --steps should be at least 1")
     rng = np.random.default_rng(0)
     split = Split(rng.uniform(-1, 1, (1149, 64)), rng.integers(0, 10, 1149))
     small = Split(split.inputs[:8], split.targets[:8])

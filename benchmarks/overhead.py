@@ -126,6 +126,8 @@ def main() -> None:
     if options.steps < 10:
         parser.error("--steps should be at least 10")
     names = [name for name in METHODS if options.only in name and name not in ON_THE_HOST]
+    if not names:
+        parser.error(f"--only {options.only!r} is in no method's name")
     rows = [row(name, options.steps) for name in names]
     if options.json:
         print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))

@@ -103,7 +103,10 @@ def curvature_product(network: Network, theta: Array, p: Array, batch: Batch) ->
 
 
 def conjugate_gradients(multiply: Callable[[Array], Array], right: Array, most: int) -> Array:
-    """x with multiply(x) = right for a symmetric matrix that is nowhere negative (Hestenes and Stiefel 1952)."""
+    """x (n_params,) with multiply(x) = right (n_params,), for a symmetric matrix that is nowhere negative.
+
+    Hestenes and Stiefel 1952, https://doi.org/10.6028/jres.049.044; ``most`` products at most.
+    """
     x = np.zeros_like(right)
     residual: Array = np.array(right)
     direction: Array = np.array(right)

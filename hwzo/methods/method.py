@@ -90,11 +90,24 @@ class Method(Protocol):
         ...
 
     def step(self, device: Device, theta: Array, state: State, batch: Batch, t: int, progress: float) -> Outcome:
-        """Take step t on a device that holds theta; ``progress`` is the share of the budget that is spent."""
+        """Take a step on a device that holds theta.
+
+        Args:
+            device: where the step is measured and applied.
+            theta: (n_params,) weight units, as programmed.
+            state: of the method, arrays by name, as ``begin`` or the last step gave it.
+            batch: the step's minibatch.
+            t: number of the step, from 0.
+            progress: share of the budget that is spent, 0 to 1.
+
+        Raises:
+            CapabilityError: nothing can be learned from what came back.
+            DeviceError: the device is lost, or answered what no number is.
+        """
         ...
 
     def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:
-        """Theta and state after a recorded step, without a device.
+        """Theta (n_params,), weight units, and state after a recorded step, without a device.
 
         Raises:
             CapabilityError: the record doesn't hold what this step was made from.

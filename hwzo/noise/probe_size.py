@@ -20,6 +20,8 @@ from hwzo.probes import Batch, Law, Probes
 DIRECTIONS = 8
 REPEATS = 8
 EVALUATIONS = REPEATS + 4 * DIRECTIONS
+FLOOR = 0.01
+"""Weight units: on a noiseless device less than this gains nothing."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class ProbeSize:
     """A measured probe size.
 
     Args:
-        scale: c*, weight units, within [floor, ceiling].
+        scale: c*, weight units, within [`FLOOR`, 4 trial].
         loss_sd: standard deviation of one loss reading.
         curvature: rms D2 along the directions (one-sided), or rms D3 (central).
     """
@@ -37,21 +39,19 @@ class ProbeSize:
     curvature: float
 
 
-def probe_size(
-    device: Device, batch: Batch, *, law: Law, key: int, central: bool, trial: float = 0.05, floor: float = 0.01
-) -> ProbeSize:
+def probe_size(device: Device, batch: Batch, *, law: Law, key: int, central: bool, trial: float = 0.05) -> ProbeSize:
     """Measure c* on a device that holds its starting parameters, with `EVALUATIONS` loss readings.
 
     D2 and D3 are differences of readings at +-c and +-2c along a few directions, c = ``trial``; what their noise adds
-    to the mean square is taken off. The result is kept within [floor, 4 trial]: below the floor a noiseless device
-    gains nothing more, above the ceiling the derivatives weren't measured.
+    to the mean square is taken off. The result is kept within [`FLOOR`, 4 trial]: above that the derivatives weren't
+    measured.
 
     Args:
         device: commands displacements of ``law``.
         batch: one batch, the same for all readings.
         law, key: of the directions; step 2**32 - 1 of the key is used, which no training step is.
         central: for antithetic pairs; else one-sided.
-        trial, floor: weight units.
+        trial: weight units.
     """
     still = device.measure(Probes.plain(REPEATS), batch).losses
     counters = np.repeat(np.arange(DIRECTIONS), 4)
@@ -69,7 +69,7 @@ def probe_size(
         scale = (8 * variance) ** 0.25 / np.sqrt(curvature)
     if not np.isfinite(moved).all():
         raise MeasurementError(f"{device.info} returned a loss that isn't finite while the probe size was measured")
-    return ProbeSize(float(np.clip(scale, floor, 4 * trial)), float(np.sqrt(variance)), curvature)
+    return ProbeSize(float(np.clip(scale, FLOOR, 4 * trial)), float(np.sqrt(variance)), curvature)
 
 
 def _rms(values: Array, noise_variance: float) -> float:

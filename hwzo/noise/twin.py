@@ -45,17 +45,14 @@ class Gap:
     differs: bool = False
 
 
-def gaps(
-    device: Setup, twin: Setup, *, alpha: float = ALPHA, told: Callable[[str], None] = lambda name: None
-) -> list[Gap]:
+def gaps(device: Setup, twin: Setup, *, told: Callable[[str], None] = lambda name: None) -> list[Gap]:
     """Take the same readings of both and compare them by the two-sample test of Kolmogorov and Smirnov.
 
     Readings of one comparison are independent of each other: each loss is of a write of its own, each parameter has
-    noise of its own. S. Holm, Scand. J. Stat. 6, 65 (1979), keeps the chance of any false alarm at ``alpha``.
+    noise of its own. S. Holm, Scand. J. Stat. 6, 65 (1979), keeps the chance of any false alarm at `ALPHA`.
 
     Args:
         device, twin: where to measure; the same samples, parameters and seed.
-        alpha: chance of a false alarm.
         told: is called with what is being measured.
     """
     from scipy import stats  # pyright: ignore[reportMissingTypeStubs]
@@ -76,11 +73,11 @@ def gaps(
         test = stats.ks_2samp(a, b, method="asymp")  # pyright: ignore[reportUnknownVariableType]
         statistic, p = float(test.statistic), float(test.pvalue)  # pyright: ignore
         found.append(Gap(name, _moments(a), _moments(b), statistic, p, len(a), unit))
-    return _judged(found, alpha)
+    return _judged(found)
 
 
-def _judged(found: list[Gap], alpha: float) -> list[Gap]:
-    differing = rejected({gap.name: gap.p for gap in found}, alpha)
+def _judged(found: list[Gap]) -> list[Gap]:
+    differing = rejected({gap.name: gap.p for gap in found}, ALPHA)
     return [replace(gap, differs=gap.name in differing) for gap in found]
 
 

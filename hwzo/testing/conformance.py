@@ -119,7 +119,6 @@ def run_conformance(
     seed: int = 0,
     batch: Batch | None = None,
     time_limit_s: float = 120.0,
-    on_result: Callable[[Result], None] | None = None,
 ) -> Report:
     """Run every check on a device.
 
@@ -129,7 +128,6 @@ def run_conformance(
         batch: what the device is evaluated on; default: `hwzo.testing.check.default_batch`, 32 samples of the right
             width for a device with a network, four samples of one feature for a black box.
         time_limit_s: a check that takes longer failed; kept in a process's main thread only.
-        on_result: told of each result as it comes.
 
     Returns:
         The report; a check that raises, whatever it raises, is a failure in it.
@@ -150,10 +148,8 @@ def run_conformance(
             alarm.within(time_limit_s, device.close)
     finally:
         alarm.release()
-    results: list[Result] = []
-    for check in CHECKS:
-        result = run_check(check, open_device, seed=seed, batch=batch, time_limit_s=time_limit_s, by_url=by_url)
-        results.append(result)
-        if on_result is not None:
-            on_result(result)
-    return Report(described.url, described.emulated, seed, tuple(results))
+    results = tuple(
+        run_check(check, open_device, seed=seed, batch=batch, time_limit_s=time_limit_s, by_url=by_url)
+        for check in CHECKS
+    )
+    return Report(described.url, described.emulated, seed, results)

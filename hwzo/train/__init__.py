@@ -96,7 +96,23 @@ def calibrate(
     date: str | None = None,
     temperature_k: float | None = None,
 ) -> Profile:
-    """Measure a device's noise, with standard errors: see `hwzo.train.calibration.calibrate`."""
+    """Measure a device's noise, with standard errors.
+
+    Args:
+        device: a device URL, or an open device, which stays open.
+        output: the profile's file; readings are kept beside it as they come, and a calibration that was killed goes on
+            when it is called again with the same arguments. None: nothing is written.
+        task: whose samples are evaluated, and whose network and window a device takes on; None: random samples.
+        budget: what may be spent, such as ``"4000 evaluations"``; None: what the measurements take.
+        seed: of what is programmed and commanded, and of an emulated device whose URL sets none.
+        date: when this is, for the profile.
+        temperature_k: of the device, for the profile, kelvin.
+
+    Raises:
+        ConfigError: arguments that can't be used, or a budget that allows nothing.
+        DeviceError: the device is absent, lost, or dead.
+        FileError: the profile can't be written, or its readings are damaged.
+    """
     from hwzo.train.calibration import calibrate as run
 
     return run(

@@ -65,6 +65,7 @@ def calibrate(
     Raises:
         ConfigError: arguments that can't be used, or a budget that allows nothing.
         DeviceError: the device is absent, lost, or dead.
+        FileError: the profile can't be written, or its readings are damaged.
     """
     limits = Budget.parse(budget) if budget is not None else None
     if temperature_k is not None and not 0.0 < temperature_k <= HOTTEST_K:

@@ -85,7 +85,7 @@ class Comparison(BaseModel):
         try:
             comparison = cls.model_validate(values)
         except ValidationError as error:
-            raise _explained(error, values, cls) from None
+            raise _explained(error, cls) from None
         comparison._check()
         return comparison
 
@@ -173,7 +173,7 @@ class Outcome:
     left_out: str | None = None
 
 
-def _explained(error: ValidationError, values: Mapping[str, object], kind: type[BaseModel]) -> ConfigError:
+def _explained(error: ValidationError, kind: type[BaseModel]) -> ConfigError:
     """A pydantic error as one of ours."""
     first = error.errors()[0]
     where = [str(part) for part in first["loc"]]

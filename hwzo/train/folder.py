@@ -36,7 +36,11 @@ class RunFolder:
 
     @classmethod
     def fresh(cls, parent: Path, task: str, method: str) -> RunFolder:
-        """A new folder under ``parent``, named by time, task and method."""
+        """A new folder under ``parent``, named by time, task and method.
+
+        Raises:
+            FileError: it can't be made.
+        """
         stem = f"{datetime.now():%Y%m%d-%H%M%S}-{Path(task.split(':')[0]).stem}-{method}"
         for number in range(1000):
             path = parent / (stem if number == 0 else f"{stem}-{number}")

@@ -109,13 +109,12 @@ def train_with_twin(
     return compared(names, ours, its)
 
 
-def compared(names: list[str], device: Array, twin: Array, *, alpha: float = ALPHA) -> list[Stretch]:
-    """Student's t of paired differences, judged together.
+def compared(names: list[str], device: Array, twin: Array) -> list[Stretch]:
+    """Student's t of paired differences, judged together; the chance of any false alarm is `ALPHA`.
 
     Args:
         names: of the first columns.
         device, twin: (seeds, columns), a row a pair.
-        alpha: chance of any false alarm.
     """
     n = len(device)
     found: list[Stretch] = []
@@ -124,7 +123,7 @@ def compared(names: list[str], device: Array, twin: Array, *, alpha: float = ALP
         apart, error = float((a - b).mean()), float((a - b).std(ddof=1)) / math.sqrt(n)
         p = student_tail(apart / error, n - 1) if error > 0 else float(apart == 0)
         found.append(Stretch(name, _mean(a), _mean(b), p))
-    differing = rejected({stretch.name: stretch.p for stretch in found}, alpha)
+    differing = rejected({stretch.name: stretch.p for stretch in found}, ALPHA)
     return [replace(stretch, differs=stretch.name in differing) for stretch in found]
 
 

@@ -384,14 +384,12 @@ def test_a_device_that_cannot_be_opened_is_an_error_not_a_report():
 
 
 def test_report_has_the_keys_of_the_command():
-    seen = []
-    report = run_conformance(lambda: Cheap(), on_result=seen.append)
+    report = run_conformance(lambda: Cheap())
     found = json.loads(json.dumps(report.as_dict()))
     assert {"device", "checks", "passed", "failed", "skipped", "failures"} <= set(found)
     assert found["failed"] == 1 == len(found["failures"])
     assert found["passed"] + found["failed"] + found["skipped"] == found["checks"] == len(found["results"])
     assert found["failures"][0].keys() == {"name", "reason"}
-    assert tuple(seen) == report.results
 
 
 def test_names_are_unique_and_statistical_rates_add_up_to_less_than_stated():

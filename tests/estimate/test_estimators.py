@@ -15,7 +15,6 @@ from hwzo.estimate import antithetic, block, difference, forward, least_squares
 from hwzo.network import Network
 from hwzo.parameters import ParameterSpec, TensorSpec
 
-POPULATION = ("block", "least-squares", "difference", "forward")
 P = 20
 RNG = np.random.default_rng(7)
 GRADIENT = RNG.standard_normal(P)

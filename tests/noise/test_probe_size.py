@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwzo.errors import MeasurementError
-from hwzo.noise.probe_size import EVALUATIONS, probe_size
+from hwzo.noise.probe_size import EVALUATIONS, FLOOR, probe_size
 from hwzo.probes import Batch, Readings
 from hwzo.testing.quadratic import QuadraticDevice
 
@@ -65,8 +65,8 @@ def test_four_times_the_noise_doubles_the_size():
 
 def test_without_noise_it_is_the_floor_and_where_noise_hides_curvature_no_less_than_the_trial():
     h = np.ones(8)
-    still = probe_size(QuadraticDevice(8, curvature=h), BATCH, law="rademacher", key=1, central=False, floor=0.02)
-    assert still.scale == 0.02
+    still = probe_size(QuadraticDevice(8, curvature=h), BATCH, law="rademacher", key=1, central=False)
+    assert still.scale == FLOOR
     assert still.loss_sd < 1e-12  # rounding of equal losses
     loud = QuadraticDevice(8, curvature=h, loss_sd=10.0)
     assert 0.05 <= probe_size(loud, BATCH, law="rademacher", key=1, central=False, trial=0.05).scale <= 0.2
