@@ -55,7 +55,6 @@ def test_nearest_is_nearest_and_keeps_to_the_range():
     grid = Grid(0.25, -2, 1)
     theta = np.array([-9.0, -0.5, -0.13, -0.12, 0.1, 0.13, 0.25, 9.0])
     assert grid.levels(theta).tolist() == [-2, -2, -1, 0, 0, 1, 1, 1]
-    assert grid.outside(theta) == 2
     assert np.array_equal(grid.values(grid.levels(grid.values(np.arange(-2, 2)))), np.arange(-2, 2) * 0.25)
 
 

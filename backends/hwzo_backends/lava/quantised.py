@@ -79,7 +79,7 @@ class Grid:
     def levels(self, theta: Array, dither: Array | None = None) -> NDArray[np.int32]:
         """The levels (..., n) of targets (..., n), weight units; ``dither`` (n,) as of the write, else the nearest.
 
-        What lies outside the range is held at its end; `outside` counts those.
+        What lies outside the range is held at its end.
         """
         moved: Array = theta / self.resolution
         moved += 0.5 if dither is None else dither
@@ -89,8 +89,3 @@ class Grid:
     def values(self, levels: NDArray[np.int32]) -> Array:
         """What levels stand for, weight units."""
         return levels.astype(np.float64) * self.resolution
-
-    def outside(self, theta: Array) -> int:
-        """How many targets lie outside the range, by more than half a level."""
-        scaled = theta / self.resolution
-        return int(np.count_nonzero((scaled < self.lowest - 0.5) | (scaled > self.highest + 0.5)))
