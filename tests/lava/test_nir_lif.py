@@ -25,7 +25,7 @@ def run(url, theta, spikes):
     options = resolve(DeviceURL.parse(url), network=None, window=None, seed=None)
     plan = options.plan()
     registers = Registers.by(options).of(theta)[None]
-    return simulate(registers, spikes, plan.units, plan.layers, precision=plan.precision, record=True)
+    return simulate(registers, spikes, plan.units, plan.layers, precision=plan.precision, raster=True)
 
 
 def euler(model, spikes, dt):
@@ -107,7 +107,7 @@ def test_placed_models_follow_eulers_rule(kinds):
     trial = run(placed.url, placed.theta, inputs)
     expected = euler(model, inputs, dt)
     for index, (spikes, _) in enumerate(expected):
-        assert np.array_equal(trial.rates[index][0] * 30, spikes.sum(axis=1))
+        assert np.array_equal(trial.raster[index][0].sum(axis=1), spikes.sum(axis=1))
     assert expected[0][0].sum() > 10
     if not model.layers[-1].neurons.spike:
         options = resolve(DeviceURL.parse(placed.url), network=None, window=None, seed=None)
@@ -198,10 +198,10 @@ def test_what_a_device_computes_is_exported_as_it_holds_it(query, spikes, tmp_pa
     placed = place(model, steps=24, window=options.window, options={"precision": options.precision})
     inputs = (rng.random((6, 24, 7)) < 0.3).astype(float)
     device, again = run(url, theta, inputs), run(placed.url, placed.theta, inputs)
-    hidden = device.rates[0][0] * 24
+    hidden = device.raster[0][0].sum(axis=1)
     assert hidden.sum() > 20
     assert np.abs(euler(model, inputs, 1e-4)[0][0].sum(axis=1) - hidden).mean() <= spikes
-    assert np.abs(again.rates[0][0] * 24 - hidden).mean() <= spikes + 0.2
+    assert np.abs(again.raster[0][0].sum(axis=1) - hidden).mean() <= spikes + 0.2
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hwzo_backends.lava.loihi_noise import Noise, NoiseTarget, drawn, noisy_weights
+
 Floats = NDArray[Any]
 Precision = Literal["fixed", "float"]
-NoiseTarget = Literal["current", "membrane", "weights"]
 
 LIMIT = 2**23
 """Of u and v in fixed precision: 24 bits with their sign."""
@@ -50,7 +51,6 @@ LARGEST_VTH = 2**17 - 1
 EXACT32 = 2**24
 
 _CHUNK = 1 << 17  # numbers of one layer's currents that are worked on at a time: what stays in the cache
-_NOISE_SPAN = 255
 
 
 @dataclass(frozen=True)
@@ -73,40 +73,6 @@ class Neurons:
     bias_exp: int = SHIFT
 
 
-THRESHOLD = 256
-"""Threshold of a `USUAL` neuron in units of weights as Dense holds them: one weight unit where the window is 1."""
-USUAL = Neurons(du=DECAY_ONE - 1, dv=0, vth=THRESHOLD >> SHIFT, weight_exp=-SHIFT, bias_exp=0)
-"""Constants that learn well (docs/lava-training.md). The exponent takes back the shift of inputs, so that noise of
-exponent 7 has an sd of .29 thresholds a step; at exponent 0 it would be 64 times less, and few spikes would feel it."""
-READOUT = Neurons(du=DECAY_ONE - 1, dv=0, vth=LARGEST_VTH, weight_exp=-SHIFT, bias_exp=0)
-"""A last layer that integrates and doesn't spike; the output is its membrane over T and `THRESHOLD`, weight units."""
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Noise in the form that Loihi 1 has it: ``(r + 64 mant_offset) 2^(exponent - 7)``, r uniform on -127..127.
-
-    Where it stands: Davies et al., "Loihi", IEEE Micro 38(1), 82 (2018), https://doi.org/10.1109/MM.2018.112130359, and
-    Nengo-Loihi's account of its registers. Whole numbers, rounded to the nearest where the exponent is below 7. In
-    float precision u and v are in units of the weights, and noise on them is divided by ``2**(weight_exp + 6)``.
-
-    Args:
-        target: ``current``: added to u in each step; ``membrane``: to v; ``weights``: to each weight and bias, once an
-            evaluation, in units of 2, and kept within what Dense can hold.
-        exponent: 0 to 15.
-        mant_offset: 0 or 1.
-    """
-
-    target: NoiseTarget
-    exponent: int = 7
-    mant_offset: int = 0
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of one draw whose exponent is at least 7, in units of u and v."""
-        return float(np.sqrt((_NOISE_SPAN**2 - 1) / 12.0)) * 2.0 ** (self.exponent - 7)
-
-
 @dataclass(frozen=True)
 class Trial:
     """What K evaluations of B samples came to.
@@ -114,7 +80,6 @@ class Trial:
     Args:
         counts: (K, B, n_out) float64, spikes of the last layer in its T steps.
         membrane: (K, B, n_out) float64, its v after the last of them.
-        rates: a layer each, (K, B, units) float64, mean of its spikes over the steps; empty unless asked for.
         drives: a layer each, (K, B, units) float64, mean over the steps of what came in, bias included, noise not;
             units of u and v; empty unless asked for.
         draws: a layer each, (K, B, units) float64, mean over the steps of the noise on u or v, same units; empty
@@ -126,7 +91,6 @@ class Trial:
 
     counts: Floats
     membrane: Floats
-    rates: tuple[Floats, ...] = ()
     drives: tuple[Floats, ...] = ()
     draws: tuple[Floats, ...] = ()
     realised: Floats | None = None
@@ -150,8 +114,8 @@ def simulate(
 
     Args:
         parameters: (K, n_params). A layer after the other, each an (inputs + 1, outputs) block in row-major order whose
-            last row is the biases. Fixed: whole numbers as Dense in mixed sign mode holds them, even, -256 to 254 (see
-            `as_held`), and bias mantissas, -4096 to 4095.
+            last row is the biases. Fixed: whole numbers as Dense in mixed sign mode holds them, even, -256 to 254, and
+            bias mantissas, -4096 to 4095.
         spikes: (B, T, units[0]), 0 or 1; also -1, which Lava carries as graded spikes (``num_message_bits`` above 0).
         units: neurons a layer, the inputs first, such as (64, 32, 10).
         layers: one for each of units[1:].
@@ -159,7 +123,7 @@ def simulate(
         noise: drawn for evaluation ``evaluation + k`` of set k from (seed, evaluation, layer) alone, whatever K is.
         seed: of the noise, 0 to 2^64 - 1.
         evaluation: number of the first evaluation.
-        record: whether rates, drives and draws are wanted.
+        record: whether drives and draws are wanted.
         raster: whether every single spike is.
 
     Raises:
@@ -174,19 +138,18 @@ def simulate(
         )
     if steps < 1 or batch < 1 or k < 1:
         raise ValueError(f"spikes {spikes.shape}, parameters {parameters.shape}: nothing to simulate")
+    fixed = precision == "fixed"
     realised = None
     if noise is not None and noise.target == "weights":
-        realised = parameters = _noisy_weights(parameters, units, noise, seed, evaluation, precision)
-    fixed = precision == "fixed"
+        realised = parameters = noisy_weights(parameters, units, noise, seed, evaluation, fixed=fixed)
     kinds, wraps = _arithmetic(parameters, units, layers, steps, noise, fixed)
     # One product serves all K where they share the input; the others have inputs of their own.
     first = np.moveaxis(spikes, 1, 0).reshape(steps * batch, n_in).astype(kinds[0])
     n_out = units[-1]
     counts, membrane = np.empty((k, batch, n_out)), np.empty((k, batch, n_out))
-    wanted = [np.empty((k, batch, m)) for m in units[1:]] if record else []
-    rates, drives = wanted, [np.empty_like(array) for array in wanted]
+    drives = [np.empty((k, batch, m)) for m in units[1:]] if record else []
     noisy = noise is not None and noise.target != "weights"
-    draws = [np.empty_like(array) for array in wanted] if noisy else []
+    draws = [np.empty_like(array) for array in drives] if noisy else []
     spiked = [np.empty((k, batch, steps, m), dtype=np.bool_) for m in units[1:]] if raster else []
     each = max(1, _CHUNK // (steps * batch * max(units[1:])))
     for low in range(0, k, each):
@@ -206,7 +169,7 @@ def simulate(
                 bias = bias * 2.0**neurons.bias_exp
             added = None
             if noisy and noise is not None:
-                added = _drawn(noise, seed, evaluation + low, n_part, index, (steps, batch, m), kind)
+                added = drawn(noise, seed, evaluation + low, n_part, index, (steps, batch, m), kind)
                 if not fixed:
                     added *= 2.0 ** -(SHIFT + neurons.weight_exp)
                 if record:
@@ -222,20 +185,10 @@ def simulate(
                 spiked[index][part] = ~quiet.transpose(0, 2, 1, 3)
             last = index == len(layers) - 1
             fired: Floats = np.subtract(1, quiet, dtype=np.float32 if last else kinds[index + 1])
-            if record or last:
-                total: Floats = fired.sum(axis=1, dtype=np.float64)
-                if record:
-                    rates[index][part] = total / steps
-                if last:
-                    counts[part], membrane[part] = total, v
+            if last:
+                counts[part], membrane[part] = fired.sum(axis=1, dtype=np.float64), v
             passed = fired.reshape(n_part, steps * batch, m)
-    return Trial(counts, membrane, tuple(rates), tuple(drives), tuple(draws), realised, tuple(spiked))
-
-
-def as_held(weights: Floats) -> NDArray[np.int32]:
-    """What Dense in mixed sign mode makes of any weights: whole, -256 to 254, the lowest bit dropped."""
-    whole = np.clip(np.trunc(weights), -256, 255).astype(np.int32)
-    return (whole >> 1) << 1
+    return Trial(counts, membrane, tuple(drives), tuple(draws), realised, tuple(spiked))
 
 
 def _fixed(
@@ -348,51 +301,3 @@ def _arithmetic(
         undecayed = neurons.du == DECAY_ONE - 1 and neurons.dv == 0
         kinds.append(np.float32 if undecayed and max(summed, most) <= EXACT32 else np.float64)
     return kinds, wraps
-
-
-def _raw(seed: int, evaluation: int, stream: int, n: int) -> NDArray[np.float32]:
-    """n whole numbers, uniform on -127..127 to one part in 257: a function of the three numbers alone."""
-    bits = np.random.Philox(
-        key=np.array([seed & (2**64 - 1), 0], dtype=np.uint64),
-        counter=np.array([0, 0, stream, evaluation], dtype=np.uint64),
-    )
-    words = bits.random_raw(-(-n // 4)).astype("<u8", copy=False).view("<u2")[:n].astype(np.uint32)
-    words *= np.uint32(_NOISE_SPAN)
-    words >>= np.uint32(16)
-    drawn = words.astype(np.float32)
-    drawn -= np.float32(_NOISE_SPAN // 2)
-    return drawn
-
-
-def _scaled(draws: NDArray[np.float32], noise: Noise) -> NDArray[np.float32]:
-    """In place, from -127..127; of 16 bits at most, so exact."""
-    draws += np.float32(64 * noise.mant_offset)
-    draws *= np.float32(2.0 ** (noise.exponent - 7))
-    return np.rint(draws, out=draws) if noise.exponent < 7 else draws
-
-
-def _drawn(
-    noise: Noise, seed: int, evaluation: int, k: int, layer: int, shape: tuple[int, ...], kind: type[np.floating[Any]]
-) -> Floats:
-    n = int(np.prod(shape))
-    drawn = np.empty((k, *shape), dtype=kind)
-    for i in range(k):
-        drawn[i] = _scaled(_raw(seed, evaluation + i, layer, n), noise).reshape(shape)
-    return drawn
-
-
-def _noisy_weights(
-    parameters: Floats, units: Sequence[int], noise: Noise, seed: int, evaluation: int, precision: Precision
-) -> Floats:
-    noisy = np.empty(parameters.shape)
-    for i in range(len(parameters)):
-        noisy[i] = parameters[i] + 2.0 * _scaled(_raw(seed, evaluation + i, 2**32, parameters.shape[1]), noise)
-    if precision == "float":
-        return noisy
-    start = 0
-    for n, m in pairwise(units):
-        weights, biases = noisy[:, start : start + n * m], noisy[:, start + n * m : start + (n + 1) * m]
-        np.clip(weights, -256, 254, out=weights)
-        np.clip(biases, -4096, 4095, out=biases)
-        start += (n + 1) * m
-    return noisy

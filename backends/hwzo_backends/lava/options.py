@@ -15,7 +15,8 @@ from hwzo.probes import Readback
 from hwzo.registry import DeviceURL
 from hwzo.stages import Dense
 from hwzo_backends.lava.coding import Coding
-from hwzo_backends.lava.lif import DECAY_ONE, LARGEST_VTH, SHIFT, Neurons, Noise, NoiseTarget, Precision
+from hwzo_backends.lava.lif import DECAY_ONE, LARGEST_VTH, SHIFT, Neurons, Precision
+from hwzo_backends.lava.loihi_noise import Noise, NoiseTarget
 from hwzo_backends.lava.plan import Plan
 from hwzo_backends.lava.quantised import Rounding
 

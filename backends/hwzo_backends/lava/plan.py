@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo_backends.lava import lif
 from hwzo_backends.lava.coding import Coding, encode
-from hwzo_backends.lava.lif import Neurons, Noise, Precision, Trial, simulate
+from hwzo_backends.lava.lif import Neurons, Precision, Trial, simulate
+from hwzo_backends.lava.loihi_noise import Noise, drawn, noisy_weights
 
 Array = NDArray[Any]
 Output = Literal["counts", "membrane", "raster"]
@@ -99,18 +99,14 @@ class Plan:
         """Parameters (K, n_params) as evaluations from ``evaluation`` on realise them, where noise is on weights."""
         if self.noise is None or self.noise.target != "weights":
             return parameters
-        return lif._noisy_weights(  # pyright: ignore[reportPrivateUsage]
-            parameters, self.units, self.noise, self.seed, evaluation, self.precision
-        )
+        return noisy_weights(parameters, self.units, self.noise, self.seed, evaluation, fixed=self.fixed)
 
     def layer_noise(self, evaluation: int, k: int, layer: int, batch: int) -> Array:
         """What is added to u or v of a layer in k evaluations, (k, T, batch, units), in units of fixed precision."""
         if self.noise is None:
             raise ValueError("this plan has no noise")
         shape = (self.steps, batch, self.units[layer + 1])
-        return lif._drawn(  # pyright: ignore[reportPrivateUsage]
-            self.noise, self.seed, evaluation, k, layer, shape, np.float64
-        )
+        return drawn(self.noise, self.seed, evaluation, k, layer, shape, np.float64)
 
     def answer(self, words: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
         """One call's question to its answer, as messages carry them (see `question` and `answered`)."""

@@ -3,7 +3,7 @@
 """Models of Lava's own LIFReset with noise in it, of the form that Loihi 1 has it: an emulation, Lava has none.
 
 A run configuration maps the process to one of these instead of Lava's models; the process stays the same. The draws are
-those of `hwzo_backends.lava.lif`, a function of (seed, evaluation, layer), so that both count the same spikes.
+those of `hwzo_backends.lava.loihi_noise`, a function of (seed, evaluation, layer), so that both count the same spikes.
 """
 
 from __future__ import annotations
