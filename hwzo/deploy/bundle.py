@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
-from hwzo.device import DeviceInfo
 from hwzo.errors import ConfigError, FileError
 from hwzo.network import Network
 from hwzo.parameters import Array
@@ -116,7 +115,6 @@ def write_bundle(
     *,
     mapping: Arrays | None = None,
     profile: Path | bytes | None = None,
-    device: DeviceInfo | None = None,
 ) -> Path:
     """Write a bundle, in one piece; the same content gives the same bytes.
 
@@ -126,7 +124,6 @@ def write_bundle(
         probes: what its outputs are and should be, for a few samples; ``outputs`` are computed anew from the weights.
         mapping: arrays of the mapping that the weights are put into a device by.
         profile: the device's profile.h5, or its bytes.
-        device: which one it was made on; None: the one that the weights are of.
 
     Raises:
         FileError: not writable, or the profile can't be read.
@@ -147,7 +144,7 @@ def write_bundle(
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "hwzo": version("hwzo"),
-        "device": asdict(device) if device is not None else {"url": weights.device, "emulated": weights.emulated},
+        "device": {"url": weights.device, "emulated": weights.emulated},
         "task": weights.task,
         "layers": weights.layers,
         "activation": weights.activation,

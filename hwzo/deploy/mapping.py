@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from hwzo.deploy.columns import Columns
 from hwzo.deploy.gains import choose_gains
 from hwzo.deploy.layout import Mapping
 from hwzo.deploy.orders import choose_orders, importance, unreached
-from hwzo.deploy.quantised import rounding_errors
 from hwzo.deploy.stuck import StuckCells
 from hwzo.device import Device
 from hwzo.noise.profile import Profile
@@ -44,7 +45,6 @@ def choose_mapping(
     orders: bool = True,
     clip: bool = True,
     stuck: StuckCells | None = None,
-    columns: Columns | None = None,
     inputs: Array | None = None,
     measure: bool = True,
     say: Callable[[str], None] = lambda text: None,
@@ -60,7 +60,6 @@ def choose_mapping(
             to be stuck.
         clip: whether gains may cut off the largest weights, where the others gain more by it.
         stuck: which cells are stuck; None: as the profile says.
-        columns: what is known of the columns, if they were measured before; None: see ``measure``.
         inputs: (samples, n_inputs) such as will come, of the training split; None: random ones.
         measure: whether one column may be written, twice (`Columns.measured_cells`), to see its noise and the end of
             its converter's range; if not, what the profile doesn't tell is assumed.
@@ -77,9 +76,9 @@ def choose_mapping(
         return mapping, _rounded(steps)
     if gains and can.output_gains:
         known = None if profile is None else Columns.of(profile)
-        if columns is None and measure and can.reads_back("nodes"):
+        if measure and can.reads_back("nodes"):
             columns = Columns.measured(device, network, known)
-        elif columns is None:
+        else:
             columns = known or Columns.assumed(device.parameters)
             if known is None:
                 say("gains are chosen for assumed noise: calibrate the device (hwzo calibrate) and give --profile")
@@ -101,6 +100,25 @@ def choose_mapping(
     elif orders and stuck is None:
         say("which cells are stuck is not known, so units keep their order: a calibration (--profile) would tell")
     return mapping, [*bought, *_rounded(rounding_errors(mapping, theta))]
+
+
+def rounding_errors(mapping: Mapping, theta: Array) -> tuple[float, float] | None:
+    """Rms errors of the weights ``theta`` (n,), rounded to the device's steps towards 0 and to the nearest.
+
+    Weights that the window clips are left out.
+
+    Returns:
+        Both, weight units of the network; None for cells without steps.
+    """
+    spec = mapping.parameters
+    steps = np.concatenate([np.full(tensor.size, tensor.resolution) for tensor in spec.tensors])
+    cells = mapping.cells(theta)
+    inside = (cells > spec.lower) & (cells < spec.upper) & (steps > 0)
+    if not inside.any():
+        return None
+    units, scale = cells[inside] / steps[inside], steps[inside] * mapping.gain_of_cells[inside]
+    rms = [float(np.sqrt(np.mean(np.square((whole - units) * scale)))) for whole in (np.trunc(units), np.rint(units))]
+    return rms[0], rms[1]
 
 
 def _rounded(errors: tuple[float, float] | None) -> list[Bought]:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from hwzo.firmware.boards import BOARDS, Board, Requirement
-from hwzo.firmware.build import Array, build, build_command
+from hwzo.firmware.build import Array, build
 from hwzo.firmware.image import Image
 from hwzo.firmware.sizes import Sizes, deepest_stack, sizes
 from hwzo.firmware.sources import source_folder
@@ -30,7 +30,6 @@ __all__ = [
     "ToolchainError",
     "VirtualBoard",
     "build",
-    "build_command",
     "deepest_stack",
     "missing",
     "sizes",

@@ -88,15 +88,6 @@ def build(board: str, *, array: Array = "sim", baud: int | None = None, image: I
     return made(what)
 
 
-def build_command(board: str, output: Path, *, array: Array = "sim", baud: int | None = None) -> list[str]:
-    """The compiler's command line, for those who want to see it or change it.
-
-    Raises:
-        ConfigError: there is no such board, array or rate.
-    """
-    return recipe(board, array=array, baud=baud).command(output)
-
-
 def recipe(board: str, *, array: Array = "sim", baud: int | None = None, image: Image | None = None) -> Recipe:
     """How a board's firmware is built; see `build`."""
     chosen = board_of(board)

@@ -15,19 +15,18 @@ from hypothesis import strategies as st
 
 from hwzo.deploy.bundle import Bundle, ProbeSet, read_bundle, write_bundle
 from hwzo.deploy.sources import load_source
-from hwzo.device import DeviceInfo
 from hwzo.errors import ConfigError, FileError
 from hwzo.network import Network
 from hwzo.train.weights import Weights
 
-DEVICE = DeviceInfo("crossbar:pcm?seed=3", "crossbar:pcm", "3", "none", emulated=True)
+DEVICE = "crossbar:pcm?seed=3"
 
 
 def weights_of(label: str = "6-5-3") -> Weights:
     network = Network.parse(label)
     spec = network.parameter_spec(1.0)
     theta = np.random.default_rng(110).uniform(-1, 1, spec.size)
-    return Weights(theta, spec, "", network.label, "tanh", 1.0, "crossbar:pcm", emulated=True)
+    return Weights(theta, spec, "", network.label, "tanh", 1.0, DEVICE, emulated=True)
 
 
 def written(path: Path, *, whole: bool = True) -> Path:
@@ -38,7 +37,7 @@ def written(path: Path, *, whole: bool = True) -> Path:
     outputs = ProbeSet.of(weights, inputs).outputs
     probes = ProbeSet.of(weights, inputs, outputs + 0.01, np.full(outputs.shape, 0.02))
     mapping = {"gains": np.linspace(0.5, 2.0, 8), "order_0": np.array([4, 2, 0, 1, 3])}
-    return write_bundle(path, weights, probes, mapping=mapping, profile=b"a profile", device=DEVICE)
+    return write_bundle(path, weights, probes, mapping=mapping, profile=b"a profile")
 
 
 def test_a_bundle_gives_back_what_was_put_in(tmp_path: Path):
@@ -50,7 +49,7 @@ def test_a_bundle_gives_back_what_was_put_in(tmp_path: Path):
     np.testing.assert_array_equal(bundle.mapping["order_0"], [4, 2, 0, 1, 3])
     assert bundle.mapping["order_0"].dtype == np.int64
     assert bundle.profile == b"a profile"
-    assert (bundle.device, bundle.manifest["device"]["emulated"]) == (DEVICE.url, True)
+    assert (bundle.device, bundle.manifest["device"]["emulated"]) == (DEVICE, True)
     assert bundle.probes.measured is not None
     np.testing.assert_allclose(bundle.probes.measured - bundle.probes.outputs, 0.01, atol=1e-15)
     expected = Network.parse("6-5-3").forward(weights.theta, bundle.probes.inputs)[-1]
@@ -61,7 +60,7 @@ def test_a_bundle_gives_back_what_was_put_in(tmp_path: Path):
 def test_a_bundle_of_the_least(tmp_path: Path):
     bundle = read_bundle(written(tmp_path / "x.zip", whole=False))
     assert isinstance(bundle, Bundle)
-    assert (dict(bundle.mapping), bundle.profile, bundle.device) == ({}, None, "crossbar:pcm")
+    assert (dict(bundle.mapping), bundle.profile, bundle.device) == ({}, None, DEVICE)
     assert bundle.probes.measured is None
     assert bundle.probes.spread is None
 
@@ -150,7 +149,7 @@ def test_weights_that_make_other_outputs_are_told(tmp_path: Path):
     changes: dict[str, bytes | None] = {"weights.safetensors": (tmp_path / "w.safetensors").read_bytes()}
     with pytest.raises(FileError, match="other outputs on its probe set"):
         read_bundle(repacked(tmp_path / "x.zip", changes, honest=True))
-    assert read_bundle(repacked(tmp_path / "x.zip", {}, honest=True)).device == DEVICE.url
+    assert read_bundle(repacked(tmp_path / "x.zip", {}, honest=True)).device == DEVICE
 
 
 def test_a_part_that_unpacks_to_more_than_the_archive_is_refused(tmp_path: Path):

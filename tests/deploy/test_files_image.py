@@ -138,7 +138,7 @@ def test_the_commands_take_any_source(tmp_path: Path):
 
 def test_without_an_image_the_firmware_is_as_it_was(tmp_path: Path):
     need("posix", run=False)
-    command = firmware.build_command("posix", tmp_path / "x.elf")
+    command = recipe("posix").command(tmp_path / "x.elf")
     assert not any("BOOT" in part for part in command)
     one, other = board_image(weights_of("6-5-3")), board_image(weights_of("6-5-3", seed=132))
     files = {firmware.build("posix"), firmware.build("posix", image=one), firmware.build("posix", image=other)}

@@ -55,7 +55,7 @@ BUILDS = [(name, "sim") for name in firmware.BOARDS] + [("atmega328p", "spi"), (
 @pytest.mark.parametrize(("name", "array"), BUILDS)
 def test_builds_without_warnings(name: str, array: firmware.Array, tmp_path: Path):
     need(name)
-    command = firmware.build_command(name, tmp_path / "out.elf", array=array)
+    command = recipe(name, array=array).command(tmp_path / "out.elf")
     for warning in ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wsign-conversion"):
         assert warning in command
     done = subprocess.run([*command, "-Werror"], capture_output=True, text=True)
