@@ -67,6 +67,9 @@ def test_a_users_file(file, monkeypatch):
     assert task.train.targets.tolist() == ((task.train.inputs**2).sum(axis=1) < 0.5).astype(int).tolist()
     monkeypatch.chdir(file.parent)
     assert load_task("my task.py:circle").name == "circle"
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", str(file.parent))
+    assert load_task("~/my task.py:circle").name == "circle"
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,9 @@ def test_a_users_mistake_is_explained(file, function, says):
 def test_a_users_file_that_is_missing_or_no_python(file):
     with pytest.raises(FileError, match="doesn't exist"):
         load_task(f"{file.parent}/none.py:circle")
+    with pytest.raises(FileError, match="can't be looked up") as caught:
+        load_task("~nobody-of-that-name/none.py:circle")
+    assert caught.value.key == "task"
     file.write_text("def circle(:\n")
     with pytest.raises(ConfigError, match=r"SyntaxError.*line 1"):
         load_task(f"{file}:circle")

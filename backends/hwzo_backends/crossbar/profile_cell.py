@@ -24,9 +24,9 @@ import numpy as np
 
 from hwzo.errors import ConfigError
 from hwzo.parameters import Array
+from hwzo.python_file import existing
 from hwzo_backends.crossbar.converters import READ_HEADROOM
 from hwzo_backends.crossbar.curves import constant, polynomial
-from hwzo_backends.crossbar.own_cell import existing_file
 from hwzo_backends.crossbar.preset import Curve, Drift, Flicker, Preset
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def read_profile(path: str) -> Preset:
     """
     from hwzo.noise.profile import Profile
 
-    file = existing_file(path)
+    file = existing(path, "crossbar preset", "device")
     profile = Profile.load(file)
     device, found = profile.manifest.device, profile.quantities
     window = _window(profile)

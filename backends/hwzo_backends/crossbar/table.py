@@ -17,7 +17,7 @@ import numpy as np
 
 from hwzo.errors import ConfigError, FileError
 from hwzo.parameters import Array
-from hwzo_backends.crossbar.own_cell import existing_file
+from hwzo.python_file import existing
 from hwzo_backends.crossbar.preset import Curve, Preset
 
 COLUMNS = ("g_us", "sigma_us", "read_sigma_us")
@@ -32,7 +32,7 @@ def read_table(path: str) -> Preset:
         FileError: the file isn't there, isn't text or is longer than 10 MB.
         ConfigError: it isn't such a table; names the line and the value.
     """
-    file = existing_file(path)
+    file = existing(path, "crossbar preset", "device")
     lines, columns = _parse(file)
     g = columns[0]
     for before, after, line in zip(g[:-1], g[1:], lines[1:], strict=True):
@@ -48,7 +48,7 @@ def read_table(path: str) -> Preset:
         g_min=float(g[0]),
         g_max=float(g[-1]),
         fits={"table": _between(g, columns[1], file)},
-        read_sd=_held(g, columns[2], file) if len(columns) == 3 else None,
+        read_sd=_held(g, columns[2]) if len(columns) == 3 else None,
         # Times and energies: assumed, order of magnitude only.
         t_sample=1e-6,
         t_write=10e-6,
@@ -110,7 +110,7 @@ def _refused(file: Path, line: int, message: str) -> ConfigError:
 
 def _between(g: Array, sd: Array, file: Path) -> Curve:
     """The curve within the table; it refuses to be asked beyond."""
-    held = _held(g, sd, file)
+    held = _held(g, sd)
     slack = 1e-5 * g[-1]  # of a target in single precision
 
     def curve(at: Array) -> Array:
@@ -121,7 +121,7 @@ def _between(g: Array, sd: Array, file: Path) -> Curve:
     return curve
 
 
-def _held(g: Array, sd: Array, file: Path) -> Curve:
+def _held(g: Array, sd: Array) -> Curve:
     """The curve, with the values at the ends beyond: noise carries a cell's conductance there."""
     from scipy.interpolate import PchipInterpolator  # pyright: ignore[reportMissingTypeStubs]
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hwzo.device import Capabilities, DeviceInfo, Update
 from hwzo.directions import directions
-from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError, MeasurementError
+from hwzo.errors import CapabilityError, ConfigError, DeviceError, MeasurementError
 from hwzo.parameters import Array, ParameterSpec, TensorSpec
 from hwzo.probes import Batch, Cost, Law, Probes, Readings
+from hwzo.python_file import existing
 from hwzo.registry import DeviceURL
 from hwzo_backends.lava import environment
 from hwzo_backends.lava.coding import CODINGS
@@ -223,13 +224,7 @@ def open_graph(url: DeviceURL, seed: int | None) -> OwnGraphDevice:
         raise ConfigError(
             f"lava:{url.target}: say which function builds the graph, as in lava:my_graph.py:build", key="device"
         )
-    try:
-        file = Path(path).expanduser().resolve()
-        there = file.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # a folder that may not be entered, a NUL, an unknown ~user
-        raise FileError(f"lava: {path!r} can't be looked up: {error}", key="device") from error
-    if not there:
-        raise FileError(f"lava: {file} doesn't exist", key="device")
+    file = existing(path, "lava", "device")
     return OwnGraphDevice(file, function, url if seed is None else url.with_defaults(seed=str(seed)))
 
 
