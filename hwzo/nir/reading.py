@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias, cast, get_args
 
 import numpy as np
 
 from hwzo.errors import ConfigError, FileError
+from hwzo.extras import extra
 from hwzo.nir.model import CONSTANTS, Kind, Layer, Model, Neurons
 from hwzo.parameters import Array
 from hwzo.stages import Convolution, Dense
@@ -44,20 +44,6 @@ Foreign: TypeAlias = Any
 """Something of the package nir, which carries no types, or a value out of a file."""
 
 
-def library() -> Foreign:
-    """The package ``nir``.
-
-    Raises:
-        ConfigError: it isn't installed; says how to install it.
-    """
-    try:
-        return import_module("nir")
-    except ImportError as error:
-        raise ConfigError(
-            f'NIR files need the package nir ({error}); install it with: pip install "hwzo[nir]"'
-        ) from None
-
-
 def load(path: str | Path) -> Model:
     """Read a network from a NIR file.
 
@@ -71,7 +57,7 @@ def load(path: str | Path) -> Model:
         FileError: missing, damaged, or not a NIR file.
         ConfigError: a node or an edge that hwzo doesn't take, named, with those that it does; ``nir`` isn't installed.
     """
-    nir = library()
+    nir = extra("nir", "NIR files")
     path = Path(path)
     _try_out(path)
     try:

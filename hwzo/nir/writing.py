@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from hwzo.errors import FileError
+from hwzo.extras import extra
 from hwzo.nir.model import CONSTANTS, Layer, Model
-from hwzo.nir.reading import Foreign, library
+from hwzo.nir.reading import Foreign
 from hwzo.parameters import Array
 from hwzo.stages import Convolution
 
@@ -21,7 +22,7 @@ def save(path: str | Path, model: Model) -> None:
         FileError: not writable.
         ConfigError: ``nir`` isn't installed.
     """
-    nir = library()
+    nir = extra("nir", "NIR files")
     graph = graph_of(model)
     try:
         nir.write(Path(path), graph)
@@ -31,7 +32,7 @@ def save(path: str | Path, model: Model) -> None:
 
 def graph_of(model: Model) -> Foreign:
     """The ``nir.NIRGraph`` of a model: Input, then for each layer its weights and its neurons, then Output."""
-    nir = library()
+    nir = extra("nir", "NIR files")
     first = model.layers[0].stage
     shape = _shape((*first.image,)) if isinstance(first, Convolution) else (first.n_in,)
     nodes: dict[str, Foreign] = {"input": nir.Input(input_type=np.array(shape))}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 import zipfile
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -619,6 +621,17 @@ def test_what_onnx_and_nir_have_no_node_for(tmp_path: Path):
         write_nir(weights_of("3x4-5r-2"), tmp_path / "x.nir")
     with pytest.raises(FileError, match=r"nowhere/x\.onnx"):
         write_onnx(weights_of("4-3-2"), tmp_path / "nowhere" / "x.onnx")
+
+
+@pytest.mark.parametrize(("name", "write"), [("onnx", write_onnx), ("nir", write_nir)])
+def test_a_package_that_is_missing_is_named_with_how_to_install_it(
+    name: str, write: Callable[[Weights, Path], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    write(weights_of("4-3-2", "relu"), path := tmp_path / f"x.{name}")
+    monkeypatch.setitem(sys.modules, name, None)
+    for use in (lambda: write(weights_of("4-3-2", "relu"), path), lambda: load_source(path)):
+        with pytest.raises(ConfigError, match=rf'pip install "hwzo\[{name}\]"'):
+            use()
 
 
 @pytest.mark.parametrize("label", ["6-7-4-3", "6x7x2-3c3p1-5-3"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwzo.deploy.sources.chain import Chain, Say
 from hwzo.errors import ConfigError, FileError
+from hwzo.extras import extra
 from hwzo.network import Network
 from hwzo.parameters import Array
 
@@ -45,20 +45,6 @@ DECISIONS = (
 TAKEN = ("Gemm", "MatMul", "Add", "Mul", "Conv", "BatchNormalization", "MaxPool", "AveragePool", "Flatten", "Reshape")
 
 
-def library() -> Foreign:
-    """The package ``onnx``.
-
-    Raises:
-        ConfigError: it isn't installed; says how to install it.
-    """
-    try:
-        return import_module("onnx")
-    except ImportError as error:
-        raise ConfigError(
-            f'ONNX files need the package onnx ({error}); install it with: pip install "hwzo[onnx]"'
-        ) from None
-
-
 def network_of(path: Path, *, layers: str | None, say: Say = lambda text: None) -> tuple[Network, Array]:
     """The network of an ONNX file, and its parameters (n_params,).
 
@@ -71,7 +57,7 @@ def network_of(path: Path, *, layers: str | None, say: Say = lambda text: None) 
         FileError: missing, or not an ONNX file.
         ConfigError: a node that hwzo has no layer for, named with its type; branches; another network than ``layers``.
     """
-    onnx = library()
+    onnx = extra("onnx", "ONNX files")
     try:
         model = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:

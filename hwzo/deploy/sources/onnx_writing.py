@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hwzo.deploy.sources.onnx_file import Foreign, library
+from hwzo.deploy.sources.onnx_file import Foreign
 from hwzo.errors import ConfigError
+from hwzo.extras import extra
 from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.stages import Convolution, Dense
@@ -31,7 +32,7 @@ def write_onnx(weights: Weights, path: str | Path) -> None:
         ConfigError: recurrent layers, an activation that ONNX has no node for, weights of no network; or the package
             ``onnx`` isn't installed.
     """
-    onnx = library()
+    onnx = extra("onnx", "ONNX files")
     if not weights.layers:
         raise ConfigError("these weights are of a device that is no network; there is nothing to write as ONNX")
     network = Network.parse(weights.layers, weights.activation)
