@@ -13,7 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.errors import ConfigError
+from hwzo.errors import CapabilityError, ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import READBACK_LEVELS, Batch, Cost, Law, Probes, Readback, Readings
@@ -105,6 +105,28 @@ class Capabilities:
     def reads_back(self, level: Readback) -> bool:
         """True if the device reads back at least ``level``."""
         return READBACK_LEVELS.index(self.readback) >= READBACK_LEVELS.index(level)
+
+    def check(self, probes: Probes) -> None:
+        """Check that the device can do what probes want of it; ``measure`` may begin with this.
+
+        Raises:
+            CapabilityError: they want more read back than is declared, are too many, or displace along another law.
+            ConfigError: a scale is not a finite number.
+        """
+        if not self.reads_back(probes.want):
+            raise CapabilityError(
+                f"the device reads back {self.readback!r}, not {probes.want!r}; method 'intrinsic' picks what works "
+                f"with {self.readback!r}"
+            )
+        if len(probes) > self.max_probes:
+            raise CapabilityError(f"{len(probes)} probes in one call; at most {self.max_probes} fit")
+        if not np.isfinite(probes.scales).all():
+            raise ConfigError("a probe's scale is not a finite number")
+        if probes.scales.any() and probes.law not in self.laws:
+            raise CapabilityError(
+                f"the device can't displace its parameters along law {probes.law!r}; it has: "
+                f"{', '.join(sorted(self.laws)) or 'none'}"
+            )
 
 
 @dataclass(frozen=True)

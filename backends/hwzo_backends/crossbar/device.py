@@ -339,14 +339,7 @@ class CrossbarDevice:
     def _check(self, probes: Probes, batch: Batch) -> None:
         if not self.capabilities.reads_back(probes.want):
             self._refuse(probes.want)
-        if probes.law not in self.capabilities.laws:
-            raise CapabilityError(
-                f"law {probes.law!r} is not known; there are: {', '.join(sorted(self.capabilities.laws))}"
-            )
-        if len(probes) > self.capabilities.max_probes:
-            raise CapabilityError(f"{len(probes)} probes in one call; at most {self.capabilities.max_probes} fit")
-        if not np.isfinite(probes.scales).all():
-            raise ConfigError("a probe's scale is not a finite number")
+        self.capabilities.check(probes)
         batch.check(self._network)
 
     # --- what only an emulated device can do ---

@@ -98,7 +98,7 @@ class OwnGraphDevice:
     def measure(self, probes: Probes, batch: Batch) -> Readings:
         """See `hwzo.device.Device.measure`: one probe after the other, a time step of Lava's each 0.6 ms or so."""
         self._open()
-        self._check(probes)
+        self.capabilities.check(probes)
         inputs, targets = self._shown(batch)
         held = self._nearest(self._theta)
         rows = np.broadcast_to(held, (len(probes), len(held)))
@@ -171,20 +171,6 @@ class OwnGraphDevice:
                     raise ConfigError(f"device {self.info.url}: {error}") from None
                 return spikes.astype(np.float64)
         return np.repeat(inputs[:, None, :], self._steps, axis=1)
-
-    def _check(self, probes: Probes) -> None:
-        if probes.want != "loss":
-            raise CapabilityError(
-                f"device {self.info.url} reads back 'loss', not {probes.want!r}; use spsa, block, mgd or mezo"
-            )
-        if probes.law not in self.capabilities.laws:
-            raise CapabilityError(
-                f"law {probes.law!r} is not known; there are: {', '.join(sorted(self.capabilities.laws))}"
-            )
-        if len(probes) > self.capabilities.max_probes:
-            raise CapabilityError(f"{len(probes)} probes in one call; at most {self.capabilities.max_probes} fit")
-        if not np.isfinite(probes.scales).all():
-            raise ConfigError("a probe's scale is not a finite number")
 
     def _start(self) -> Worker:
         setup = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,17 +268,8 @@ class BoardDevice:
     def _check(self, probes: Probes, batch: Batch) -> NDArray[np.int64]:
         """Scales (K,) in units."""
         can, session = self.capabilities, self._session
-        if not can.reads_back(probes.want):
-            self._refuse(probes.want)
-        if len(probes) > can.max_probes:
-            raise CapabilityError(f"{len(probes)} probes in one call; at most {can.max_probes} fit")
-        if not np.isfinite(probes.scales).all():
-            raise ConfigError("a probe's scale is not a finite number")
+        can.check(probes)
         if probes.scales.any():
-            if probes.law not in can.laws:
-                raise CapabilityError(
-                    f"{self.info} knows no law {probes.law!r}; it has: {', '.join(sorted(can.laws)) or 'none'}"
-                )
             if int(probes.counters.min()) < 0 or int(probes.counters.max()) > MOST_COUNTER:
                 raise ConfigError(f"a probe's counter is beyond 0 to {MOST_COUNTER}, which a board takes")
             if not 0 <= probes.step < 1 << 32:
@@ -298,7 +288,10 @@ class BoardDevice:
         """See `hwzo.device.Device.read`."""
         self._check_open()
         if not self.capabilities.reads_back("weights"):
-            self._refuse("weights")
+            has = self.capabilities.readback
+            raise CapabilityError(
+                f"{self.info} reads back {has!r}, not 'weights'; method 'intrinsic' picks what works with {has!r}"
+            )
         if repeats < 1:
             raise ConfigError(f"repeats={repeats}: should be at least 1", key="repeats")
         session = self._session
@@ -325,12 +318,6 @@ class BoardDevice:
     def _check_open(self) -> None:
         if self._session.closed:
             raise DeviceError(f"device {self.info.url} is closed; connect to it again")
-
-    def _refuse(self, want: Readback) -> NoReturn:
-        has = self.capabilities.readback
-        raise CapabilityError(
-            f"{self.info} reads back {has!r}, not {want!r}; method 'intrinsic' picks what works with {has!r}"
-        )
 
 
 def readback_of(asked: Readback | None, reads: int, model: str) -> Readback:
