@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import zlib
 from dataclasses import asdict, replace
@@ -10,21 +9,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from hwzo.data.task import Task
 from hwzo.deploy import probe_set
 from hwzo.deploy.closed_loop import MOST_WRITES, State, Watch, Written
-from hwzo.deploy.deployment import Deployment, Result
+from hwzo.deploy.deployment import Deployment
 from hwzo.deploy.endurance import check_enough, endured, spare_pulses
 from hwzo.deploy.journal import Journal
 from hwzo.deploy.mapped import MappedDevice
 from hwzo.deploy.mapping import Mapping
 from hwzo.deploy.preparing import find_tolerance, first_mapping, reordered
-from hwzo.deploy.stand import Say, Settings, Stand, fitted, open_for
+from hwzo.deploy.result import Result
+from hwzo.deploy.stand import Say, Settings, Stand, TouchUp, fitted, open_for
 from hwzo.deploy.tolerance import Tolerance
-from hwzo.deploy.touch_up import TouchUp, touch_up
+from hwzo.deploy.touch_up import touched_up
 from hwzo.deploy.work import Work
 from hwzo.deploy.worth import accuracy_on, outputs_on_probes, validated, warn_if_far_below
 from hwzo.device import Device
@@ -35,8 +34,6 @@ from hwzo.train.weights import Weights
 
 SHARE = 0.99
 """Of the cells that aren't stuck, so many must be within the tolerance."""
-WORSE = 2.0
-"""Standard errors by which a touch-up must have lost validation accuracy to be put back."""
 
 
 def deploy(
@@ -156,10 +153,11 @@ def carried_out(work: Work) -> Deployment:
     how = work.settings.touch_up
     if how is not None and task is not None:
         before = work.cost.cell_writes
-        theta, run = _touched_up(work, theta, device, how, task)
+        theta, run = touched_up(work, theta, device, how, task)
         work.touch_up_writes = work.cost.cell_writes - before
         targets = guard.parameters.clip(mapping.cells(theta))
-        held = _held(device)
+        held = device.held
+        assert held is not None  # all cells were written
         written = work.verify(
             targets, tolerance, phase="verifying again", held=held, first=held, stuck=~written.healthy
         )
@@ -236,70 +234,6 @@ def _result(
 def _weights(work: Work, theta: Array, mapping: Mapping) -> Weights:
     learned = Weights.learned(theta, work.guard, work.weights.task or (work.task.name if work.task else ""))
     return replace(learned, parameters=mapping.bounds, window=work.weights.window or learned.window)
-
-
-def _touched_up(work: Work, theta: Array, device: MappedDevice, how: TouchUp, task: Task) -> tuple[Array, Path]:
-    """Learn on the device; returns the weights, those from before if it made them worse, and the run's folder."""
-    stem = work.output.with_suffix("").name
-
-    def name() -> dict[str, Any]:
-        for number in range(1000):
-            run = work.output.with_name(f"{stem}-touch-up" + (f"-{number}" if number else ""))
-            if not run.exists():
-                return {"name": np.frombuffer(run.name.encode(), dtype=np.uint8)}
-        raise FileError(f"no free name for a run's folder like {stem}-touch-up", key="output")
-
-    begun = f"touch-up by {how.method}, {how.budget}"
-    run = work.output.with_name(work.take(begun, name).arrays["name"].tobytes().decode())
-    info = work.guard.info
-    weights = replace(
-        work.weights,
-        theta=theta,
-        parameters=device.parameters,
-        task=task.name,
-        device=info.url,
-        emulated=info.emulated,
-    )
-
-    def act() -> dict[str, Any]:
-        learned, _ = touch_up(
-            device,
-            weights,
-            how,
-            task,
-            run,
-            watch=lambda progress: work.show("touching up", progress.share),
-            say=work.say,
-        )
-        return {"theta": learned, "held": _held(device)}
-
-    def back() -> dict[str, Any]:
-        device.program(theta)
-        return {"held": _held(device)}
-
-    before = work.validation[-1]
-    try:
-        seen = work.take("touch-up", act).arrays
-    except (ConfigError, CapabilityError) as error:
-        if not isinstance(error, FileError):  # it can't be done: another one may be, or none
-            work.forget(begun)
-        raise
-    device.held = np.asarray(seen["held"], dtype=np.float64)
-    after, error = validated(work, "touched up", device)
-    assert after is not None  # outputs and a task there are
-    assert error is not None
-    lost = float(str(before["accuracy"])) - after
-    if lost > WORSE * math.hypot(float(str(before["standard_error"])), error):
-        work.say(f"the touch-up lost {lost:.4f} of validation accuracy: the weights from before are put back")
-        device.held = np.asarray(work.take("put back", back).arrays["held"], dtype=np.float64)
-        validated(work, "put back", device)
-        return theta, run
-    return np.asarray(seen["theta"], dtype=np.float64), run
-
-
-def _held(device: MappedDevice) -> Array:
-    assert device.held is not None  # all cells were written
-    return device.held
 
 
 # --- before it begins ---

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwzo.deploy.closed_loop import BEYOND_CHANCE, Written
 from hwzo.deploy.columns import Columns
-from hwzo.deploy.journal import Counted
+from hwzo.deploy.counted import Counted
 from hwzo.deploy.mapped import MappedDevice
 from hwzo.deploy.mapping import Bought, Mapping, choose_mapping
 from hwzo.deploy.orders import choose_orders, importance, unreached

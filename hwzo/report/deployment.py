@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwzo.deploy.closed_loop import State
-from hwzo.deploy.deployment import Deployment, Result
+from hwzo.deploy.deployment import Deployment
+from hwzo.deploy.result import Result
 from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.report import drawing

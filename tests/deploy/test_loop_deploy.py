@@ -20,7 +20,7 @@ from hwzo.deploy.closed_loop import State
 from hwzo.deploy.deploying import deploy
 from hwzo.deploy.deployment import Deployment
 from hwzo.deploy.dry_run import plan
-from hwzo.deploy.touch_up import TouchUp
+from hwzo.deploy.stand import TouchUp
 from hwzo.errors import CapabilityError, ConfigError, DeviceError, FileError
 from hwzo.network import Network, accuracy
 from hwzo.parameters import Array
