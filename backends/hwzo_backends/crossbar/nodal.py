@@ -84,54 +84,6 @@ def _turn(g: Array) -> Array:
     return np.transpose(g[::-1, ::-1])
 
 
-def node_voltages(g: Array, v: Array, r_row_ohm: float, r_column_ohm: float) -> tuple[Array, Array]:
-    """Voltages (N, M) along the row wires and (N, M) along the column wires, for one input, volts.
-
-    Sparse LU factorisation of the nodal matrix. The current through a cell is ``g * (rows - columns)``, that out of a
-    column ``columns[-1] / r_column_ohm``.
-
-    Args:
-        g: (N, M) conductances, siemens, at least 0.
-        v: (N,) voltages at the rows' left ends.
-        r_row_ohm, r_column_ohm: resistance of a segment, ohm, more than 0.
-
-    Raises:
-        ConfigError: a value is out of range, or shapes don't agree.
-    """
-    check_tile(g, r_row_ohm, r_column_ohm)
-    if g.ndim != 2 or v.shape != g.shape[:1] or not np.isfinite(v).all():
-        raise ConfigError(f"voltages of shape {v.shape} for conductances {g.shape}: should be a number a row", key="v")
-    if min(r_row_ohm, r_column_ohm) == 0.0:
-        raise ConfigError("node voltages are solved for wires of more than 0 ohm; use 1e-6, say", key="wire_ohm")
-    from scipy.sparse import coo_array  # pyright: ignore
-    from scipy.sparse.linalg import splu  # pyright: ignore
-
-    row_nodes = np.arange(g.size).reshape(g.shape)
-    column_nodes = row_nodes + g.size
-    diagonal = np.zeros(2 * g.size)
-    diagonal[row_nodes[:, 0]] = 1.0 / r_row_ohm
-    diagonal[column_nodes[-1]] += 1.0 / r_column_ohm
-    branches = [  # between which nodes, of which conductance
-        (row_nodes[:, :-1], row_nodes[:, 1:], np.full(g[:, 1:].size, 1.0 / r_row_ohm)),
-        (column_nodes[:-1], column_nodes[1:], np.full(g[1:].size, 1.0 / r_column_ohm)),
-        (row_nodes, column_nodes, g.ravel()),
-    ]
-    a = np.concatenate([branch[0].ravel() for branch in branches])
-    b = np.concatenate([branch[1].ravel() for branch in branches])
-    conductance = np.concatenate([branch[2] for branch in branches])
-    diagonal += np.bincount(a, conductance, 2 * g.size) + np.bincount(b, conductance, 2 * g.size)
-    every = np.arange(2 * g.size)
-    values = np.concatenate([-conductance, -conductance, diagonal])
-    matrix = cast(Any, coo_array((values, (np.concatenate([a, b, every]), np.concatenate([b, a, every])))))
-    sources = np.zeros(2 * g.size)
-    sources[row_nodes[:, 0]] = v / r_row_ohm
-    # Symmetric and diagonally dominant: no pivoting, and an ordering for symmetric matrices.
-    options = {"SymmetricMode": True}
-    factors = cast(Any, splu(matrix.tocsc(), "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options))
-    voltages: Array = factors.solve(sources)
-    return voltages[row_nodes], voltages[column_nodes]
-
-
 def check_tile(g: Array, r_row_ohm: float, r_column_ohm: float) -> None:
     """Refuse what isn't a network of resistors.
 
