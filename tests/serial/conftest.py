@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -79,11 +80,12 @@ class EventfulLine:
         self.closed = self.muted = self.broken = False
         self.boot()
 
-    def boot(self, **identities):
+    def boot(self):
         self.boots += 1
         self.service = Watched(self.build)
         self.services.append(self.service)
-        self.endpoint = Endpoint(self.service, identity(100 + self.boots, self.build, Cause.WATCHDOG))
+        told = replace(identity(100 + self.boots, self.build), cause=Cause.WATCHDOG)
+        self.endpoint = Endpoint(self.service, told)
 
     @property
     def done(self):

@@ -27,7 +27,6 @@ from hwzo.wire.schema import (
     ArrayCode,
     BatchReply,
     BeginBatch,
-    Cause,
     Checkpoint,
     Describe,
     DescribeReply,
@@ -116,11 +115,11 @@ BUILDS = {
 """As large as the boards that there is firmware for: what fits into one fits into the other."""
 
 
-def identity(boot_id: int, build: Build | None = None, cause: Cause = Cause.POWER_ON) -> Identity:
+def identity(boot_id: int, build: Build | None = None) -> Identity:
     """What such a board says of itself when it is greeted."""
     of = build or Build()
     most = (of.pool_bytes - 4 * 32) // 2
-    return Identity(boot_id, cause, FIRMWARE, window=of.window, max_payload=of.max_payload, max_parameters=most)
+    return Identity(boot_id, firmware=FIRMWARE, window=of.window, max_payload=of.max_payload, max_parameters=most)
 
 
 class TwinLine:
