@@ -52,7 +52,7 @@ from hwzo_backends.lava import LavaBackend, environment
 from hwzo_backends.lava.device import LavaDevice
 from hwzo_backends.lava.inside import vitals
 from hwzo_backends.lava.plan import question
-from hwzo_backends.lava.worker import QUICK
+from hwzo_backends.lava.worker_process import QUICK
 
 SAMPLES = 32
 COUNTS = (1, 8, 64, 256)

@@ -23,7 +23,7 @@ from typing import Any
 
 from hwzo.errors import DeviceError
 from hwzo_backends.lava.inside.vitals import die_by
-from hwzo_backends.lava.worker import COMMAND, MAIN, VARIABLE, mended_by
+from hwzo_backends.lava.worker_process import COMMAND, MAIN, VARIABLE, mended_by
 
 LAVA = "0.10.0"
 OF_ITS_OWN = "3.10"
