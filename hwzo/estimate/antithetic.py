@@ -47,7 +47,9 @@ def antithetic(
     pairs = len(halves)
     if variance is None:
         # Half the difference of two readings has half the variance of one reading's error.
-        variance = resolved_variance(float(np.vdot(halves, halves)) / halves.size, 0.5 * read_error_variance)
+        variance = resolved_variance(
+            float(np.vdot(halves, halves)) / halves.size, 0.5 * read_error_variance, degrees=halves.size
+        )
     else:
         variance = resolved_variance(variance, 0.0)
     return ((losses[0::2] - losses[1::2]) / (2.0 * pairs * variance)) @ halves

@@ -26,8 +26,9 @@ def block(
 
     Outside its domain: with unequal or correlated variances it follows (covariance of D / s2) times the gradient, the
     natural gradient of the search distribution, not the gradient: see `least_squares`. Slow noise makes neighbouring
-    readings alike: see `difference`. Of ``coordinate`` directions, whose mean isn't 0, it loses the gradient's mean
-    over the parameters: use `antithetic` or `forward`.
+    readings alike: see `difference`. Of ``walsh`` directions, some columns of which are alike in all readings of a
+    step, it loses those parameters; of ``coordinate`` directions, whose mean isn't 0, it loses the gradient's mean over
+    the parameters: use `antithetic` or `forward`.
 
     Args:
         displacements: (N, n_params), weight units, as commanded or as read back; N >= 2.
@@ -48,7 +49,7 @@ def block(
     centred, rounding = centre(displacements)
     if variance is None:
         measured = float(np.vdot(centred, centred)) / (degrees * centred.shape[1])
-        variance = resolved_variance(measured, read_error_variance, rounding)
+        variance = resolved_variance(measured, read_error_variance, rounding, degrees * centred.shape[1])
     else:
         variance = resolved_variance(variance, 0.0)
     return ((losses - losses.mean()) / (degrees * variance)) @ centred

@@ -34,5 +34,6 @@ def difference(displacements: Array, losses: Array, *, read_error_variance: floa
     """
     check_population(displacements, losses, least=2, estimator="difference")
     steps = np.diff(displacements, axis=0)
-    variance = resolved_variance(float(np.vdot(steps, steps)) / steps.size, 2.0 * read_error_variance)
+    measured = float(np.vdot(steps, steps)) / steps.size
+    variance = resolved_variance(measured, 2.0 * read_error_variance, degrees=steps.size)
     return (np.diff(losses) / (len(steps) * variance)) @ steps

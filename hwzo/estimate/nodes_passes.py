@@ -35,11 +35,26 @@ class LayerPasses:
     variance: float
 
     @property
+    def count(self) -> Array:
+        """(batch,): the layer's nodes of a sample that count in `energy`."""
+        samples, columns = self.explored.shape[1] // self.reads, self.explored.shape[2]
+        if self.heard is None:
+            return float(self.reads * columns) * np.ones(samples)
+        heard: Array = self.heard.astype(np.float64).reshape(samples, -1)
+        return heard.sum(axis=-1)
+
+    @property
     def energy(self) -> Array:
         """(R, batch): sum over the layer's nodes of what was explored, squared; nodes nobody heard don't count."""
         part = self.explored if self.heard is None else self.explored * self.heard
         squares: Array = np.add.reduce(np.square(part), axis=-1)
         return squares if self.reads == 1 else squares.reshape(len(squares), -1, self.reads).sum(axis=-1)
+
+
+def heard_nodes(layers: Sequence[LayerPasses]) -> Array:
+    """Nodes of all layers that counted in a sample, (batch,): all of them but those that a pool passed over."""
+    counts: Array = np.array([layer.count for layer in layers])
+    return counts.sum(axis=0)
 
 
 def own_noise(network: Network, theta: Array, inputs: Array, nodes: Sequence[Array]) -> list[LayerPasses]:

@@ -35,13 +35,22 @@ def centre(displacements: Array) -> tuple[Array, float]:
     return displacements - mean, ROUNDING * float(np.vdot(mean, mean)) / mean.size
 
 
-def resolved_variance(measured: float, read_error: float, rounding: float = 0.0) -> float:
+UNRESOLVED = 0.05
+"""Relative error of a measured variance below which nothing left of it is no accident."""
+
+
+def resolved_variance(measured: float, read_error: float, rounding: float = 0.0, degrees: int = 0) -> float:
     """The displacements' own mean variance: what was measured less what the read error adds to it.
+
+    Of few displacements in few parameters that difference may be anything, below 0 too. It is taken as no less than the
+    standard error of what was measured, sqrt(2 / degrees) of it, so that an unlucky step is as wrong as it must be and
+    no worse.
 
     Args:
         measured: mean variance of the displacements as read, weight units squared.
         read_error: how much of it is the read error's.
         rounding: how much of it the arithmetic itself may have left.
+        degrees: of freedom that it was measured with; 0: it is exact.
 
     Raises:
         CapabilityError: nothing is left, so there is nothing to divide by.
@@ -49,7 +58,9 @@ def resolved_variance(measured: float, read_error: float, rounding: float = 0.0)
     """
     if not read_error >= 0:
         raise ConfigError(f"read_error_variance = {read_error:g} can't be negative", key="read_error_variance")
-    left = measured - read_error
+    error = (2.0 / degrees) ** 0.5 if degrees and read_error else 0.0
+    chance = error > UNRESOLVED and read_error < (1.0 + 4.0 * error) ** 3 * measured
+    left = max(measured - read_error, error * measured) if chance else measured - read_error
     if not left > 0 or measured <= rounding:
         if measured <= rounding:
             raise CapabilityError(

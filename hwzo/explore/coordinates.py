@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,15 @@ class CoordinateExploration(WeightExploration):
         if self.baseline:
             counters = np.concatenate([counters[:1], counters])
         return Probes(counters, probes.scales, law=probes.law, key=probes.key, step=step, want=probes.want)
+
+    def inward(self, probes: Probes, theta: Array) -> Probes:
+        """One-sided differences of parameters near their upper bound are taken downwards, if there is more room."""
+        if self.antithetic:
+            return probes
+        at, spec = probes.counters, self.directions.spec
+        above, below = (spec.upper - theta)[at], (theta - spec.lower)[at]
+        turned = np.where((above < probes.scales) & (below > above), -probes.scales, probes.scales)
+        return replace(probes, scales=turned)
 
     def recall(self, losses: Array, counters: Indices, scales: Array, step: int) -> Evidence:
         """Evidence whose counters and scales say it all: a displacement would be zeros but for one parameter."""

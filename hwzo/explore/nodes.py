@@ -21,7 +21,7 @@ class NodeExploration:
     """Two passes a step; what their nodes differ by is the exploration.
 
     Args:
-        evaluations: passes a step; the estimator takes exactly two.
+        evaluations: passes a step.
     """
 
     evaluations: int = 2

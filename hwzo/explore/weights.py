@@ -91,9 +91,13 @@ class WeightExploration:
             want="weights" if self.read_back else "loss",
         )
 
+    def inward(self, probes: Probes, theta: Array) -> Probes:
+        """The probes as they are taken from theta (n_params,): where all parameters move, no sign suits them all."""
+        return probes
+
     def measure(self, device: Device, theta: Array, batch: Batch, step: int) -> Evidence:
         """Take one step's readings on a device that holds theta (n_params,)."""
-        probes = self.request(step)
+        probes = self.inward(self.request(step), theta)
         chunk = 1 if self.reprogram else device.capabilities.max_probes
         losses = np.empty(len(probes))
         realised = np.empty((len(probes), theta.size)) if self.read_back else None

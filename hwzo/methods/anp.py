@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwzo.errors import ConfigError
-from hwzo.estimate.nodes_passes import LayerPasses, activity_changes, credit
+from hwzo.estimate.nodes_passes import LayerPasses, activity_changes, credit, heard_nodes
 from hwzo.explore.evidence import Nodes
 from hwzo.methods.method import Start, State
 from hwzo.methods.node_learning import NodeLearning, noisy_network
@@ -44,7 +44,7 @@ def activity_gradient(network: Network, layers: Sequence[LayerPasses], losses: A
     """
     moved = np.sum([layer.energy for layer in layers], axis=0).sum(axis=0)  # a sample each
     still = moved == 0.0  # nothing moved, nothing learnt
-    scale = sum(network.layers[1:]) / np.where(still, 1.0, moved) / losses.shape[1]
+    scale = heard_nodes(layers) / np.where(still, 1.0, moved) / losses.shape[1]
     modulation = (losses - losses.mean(axis=0)) * np.where(still, 0.0, scale)
     return credit(network, layers, [modulation] * len(layers))
 

@@ -4,10 +4,12 @@ One parameter at a time is displaced::
 
     g_i = (L(theta + c e_i) - L(theta)) / c          (or (L(theta + c e_i) - L(theta - c e_i)) / 2c)
 
-``probes`` readings a step, beside the undisplaced one; parameters take turns in random order, each once in a sweep, and
-those that had no turn stay. One parameter moves the loss little, so it is displaced far: on a device whose readings are
-noisy the c* rule chooses up to a whole weight unit. The undisplaced reading's noise is in all differences of a step
-alike, which pairs (``estimator = "antithetic"``) are free of.
+``probes`` readings a step, beside the undisplaced one; parameters take turns in random order, each once in a sweep.
+With ``update = "sgd"`` those that had no turn stay; others go on by what the update rule remembers, and are written
+too. One that stands near its upper bound is displaced downwards: a device would cut off what leads out. One parameter
+moves the loss little, so it is displaced far: on a device whose readings are noisy the c* rule chooses up to a whole
+weight unit. The undisplaced reading's noise is in all differences of a step alike, which pairs (``estimator =
+"antithetic"``) are free of.
 
 ``coordinate?sparsity=0.9`` gives each sweep only a tenth of them, drawn anew: DeepZero's
 dynamic patterns, by which all parameters are trained with sparse gradients. The tenth is shared among the tensors by

@@ -10,16 +10,17 @@ How, is learned from node perturbation itself, as feedback weights F_l a layer::
     F_l       <- F_l + feedback * mean over samples of d^T (dL' e_l / v_l) f'(a_l) / mean of d^2
 
 with e_l the layer's own noise in two noisy passes and v_l its variance, as in `hwzo.methods.node_perturbation`. The
-published method uses expected_l alone. Here it is a control variate: whatever F_l, the mean of delta_l over the noise
-is what node perturbation's is, so feedback that is wrong costs only precision. The device's weights are never
-transposed, no derivative goes backwards through it.
+published method uses expected_l alone. Here it is a control variate: whatever F_l, the mean of delta_l over noise of
+one size in a layer is what node perturbation's is, so feedback that is wrong costs only precision. The device's weights
+are never transposed, no derivative goes backwards through it.
 
 Learning F_l is least mean squares, with an input for each output and hidden node. It is stable as long as its rate is
 below some 2 / (1 + outputs * f'^2 summed over the nodes / comparisons), where R passes over a batch are (R - 1) batch
 comparisons (Widrow and Stearns, Adaptive Signal Processing, 1985). The rate taken is ``feedback``, at most a quarter of
 that bound: where nodes are many for the samples, it is learned slowly.
 
-An output that read the same in all passes stands at its converter's end: there d counts only if it leads back.
+An output that read the same in all passes, and as large as any so far, stands at its converter's end: there d counts
+only if it leads back.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class FeedbackOptions(Options):
 
 @dataclass(frozen=True)
 class LearnedFeedback:
-    """See the module; it remembers a matrix (outputs, units) for each hidden layer.
+    """See the module; it remembers a matrix (outputs, units) for each hidden layer, and the largest output so far.
 
     Args:
         network: what the nodes are.
@@ -73,9 +74,10 @@ class LearnedFeedback:
     feedback: float
 
     def begin(self) -> State:
-        """Feedback of 0: nothing is expected."""
+        """Feedback of 0: nothing is expected; no output was seen yet."""
         *hidden, outputs = self.network.layers[1:]
-        return {f"feedback.{index}": np.zeros((outputs, units)) for index, units in enumerate(hidden)}
+        feedback = {f"feedback.{index}": np.zeros((outputs, units)) for index, units in enumerate(hidden)}
+        return feedback | {"largest": np.zeros(1)}
 
     def gradient(self, state: State, theta: Array, nodes: Nodes, batch: Batch) -> tuple[State, Array]:
         """See `NodeRule`."""
@@ -87,8 +89,10 @@ class LearnedFeedback:
 
         derivatives = [output_gradient(out, batch.targets, batch.loss) for out in nodes.activities[-1]]
         known: Array = sum(derivatives[1:], derivatives[0]) / passes
-        outputs = nodes.activities[-1]
-        known *= np.logical_or.reduce(outputs[1:] != outputs[0]) | (known * outputs[0] > 0.0)
+        outputs, sizes = nodes.activities[-1], np.abs(nodes.activities[-1][0])
+        largest = max(float(state["largest"][0]), float(sizes.max()))
+        at_its_end = (sizes >= largest) & np.logical_and.reduce(outputs[1:] == outputs[0])
+        known *= ~at_its_end | (known * outputs[0] > 0.0)
         size = float(np.vdot(known, known)) / known.size
         slopes: list[Array] = []
         expected: list[Array] = []
@@ -109,7 +113,7 @@ class LearnedFeedback:
 
         load = inputs * known.shape[-1] / (samples * samples * (passes - 1))
         rate = min(self.feedback, STABLE / (1.0 + load))
-        learned: State = {}
+        learned: State = {"largest": np.array([largest])}
         gradient = np.empty_like(theta)
         for index, (layer, guess, slot) in enumerate(zip(layers, expected, network.blocks(gradient), strict=True)):
             delta = guess

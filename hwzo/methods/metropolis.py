@@ -52,7 +52,7 @@ class Metropolis(Selection):
         worse = float(new.mean() - old.mean())
         temperature = self.temperature * (1.0 - progress)
         if worse <= 0 or temperature <= 0:
-            return worse < 0
+            return worse < 0 or (worse == 0 and temperature > 0)
         word = philox4x32(np.array([[0, t, 0, STREAM]], dtype=np.uint32), self.directions.key)[0, 0]
         return (float(word) + 0.5) * 2.0**-32 < math.exp(-worse / temperature)
 

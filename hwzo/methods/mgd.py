@@ -19,6 +19,7 @@ With its time constants, ``mgd?tau_p=1&tau_theta=16&tau_x=4``, it is `hwzo.metho
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
@@ -142,7 +143,12 @@ class _Codes:
 
     def at(self, readings: NDArray[np.int64]) -> Array:
         """See `Source`."""
-        return self.directions.at(int(readings[0]), np.zeros(1, dtype=np.int64))
+        return self.directions.at(int(readings[0]), np.zeros(1, dtype=np.int64)) * self._size
+
+    @cached_property
+    def _size(self) -> float:
+        """Brings the mean square to 1."""
+        return second_moment(self.directions.law, self.directions.spec) ** -0.5
 
 
 def _analogue(settings: Settings, start: Start, options: MgdOptions) -> Programmed:

@@ -168,6 +168,8 @@ class Multiplexed:
     @property
     def evaluations(self) -> int:
         """Most loss readings a step."""
+        if self.window % self.samples == 0:  # all of them lie within one integration
+            return self.held * (self.samples + 1)
         return self.held * (self.samples + -(-self.samples // self.window) + bool(self.samples % self.window))
 
     def begin(self, n_params: int) -> State:

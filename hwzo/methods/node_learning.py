@@ -50,8 +50,8 @@ class NodeRule(Protocol):
 class NodeLearning:
     """Noisy passes -> a rule with a memory -> update -> back to the device. See `Method`.
 
-    Few samples through few nodes may fall on the same codes of a converter in all passes: such a step teaches nothing
-    and moves nothing. A device on which that goes on is no device for this.
+    Few samples through few nodes may fall on the same codes of a converter in all passes: such a step teaches nothing,
+    and the update rule goes on by what it remembers. A device on which that goes on is no device for this.
 
     Args:
         rule: makes the gradient.

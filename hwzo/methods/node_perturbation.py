@@ -23,16 +23,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from hwzo.errors import CapabilityError
 from hwzo.estimate.nodes import node_gradient
 from hwzo.estimate.nodes_passes import credit, own_noise
-from hwzo.explore.evidence import Evidence, Nodes
-from hwzo.explore.nodes import NodeExploration
-from hwzo.methods.composition import Composition
+from hwzo.explore.evidence import Nodes
 from hwzo.methods.method import Start, State
-from hwzo.methods.node_learning import MOST_SILENT, NodeLearning, noisy_network
+from hwzo.methods.node_learning import NodeLearning, noisy_network
 from hwzo.methods.settings import Settings
 from hwzo.methods.weight_perturbation import rate_of
 from hwzo.network import Network, sample_losses
@@ -58,6 +53,8 @@ class NodePerturbation:
         """See `NodeRule`."""
         losses = nodes.sample_losses
         passes, samples = losses.shape
+        if passes == 2:  # by an estimator that is made for it
+            return {}, node_gradient(self.network, theta, nodes.inputs, nodes.activities, losses)[0]
         layers = own_noise(self.network, theta, nodes.inputs, nodes.activities)
         if passes == 1:
             baseline = sample_losses(self.network.forward(theta, nodes.inputs)[-1], batch.targets, batch.loss)
@@ -67,52 +64,22 @@ class NodePerturbation:
         return {}, credit(self.network, layers, [above / layer.variance for layer in layers])
 
 
-def build(settings: Settings, start: Start) -> Composition | NodeLearning:
+def build(settings: Settings, start: Start) -> NodeLearning:
     """The method, on a layered device with noisy nodes that reads them back."""
     settings.only("node-perturbation", TAKES)
     start.settings = chosen = settings.over(DEFAULTS)
     network = noisy_network(start, "node-perturbation")
-    if chosen.probes is None or chosen.probes == 2:
-        return _two_passes(chosen, network, start)
-    baseline = "the host's own clean pass" if chosen.probes == 1 else "their mean"
-    reason = f"noisy passes a step: {chosen.probes}; the nodes' own noise explores, losses are compared with {baseline}"
+    passes = chosen.probes or 2
+    if passes == 2:
+        reason = "nodes are noisy and read back: two noisy passes explore every node at once"
+    else:
+        baseline = "the host's own clean pass" if passes == 1 else "their mean"
+        reason = f"noisy passes a step: {passes}; the nodes' own noise explores, losses are compared with {baseline}"
     return NodeLearning(
         NodePerturbation(network),
-        chosen.probes,
+        passes,
         UPDATES[chosen.update or "adam"],
         rate_of(chosen),
         start.device.parameters,
         reason,
-    )
-
-
-def _two_passes(chosen: Settings, network: Network, start: Start) -> Composition:
-    """The case of two passes, by an estimator that is made for it."""
-    silent = 0
-
-    def estimate(evidence: Evidence, theta: Array) -> Array:
-        if evidence.nodes is None:
-            raise CapabilityError("node perturbation needs node activities")
-        nodes = evidence.nodes
-        nonlocal silent
-        try:
-            gradient, _ = node_gradient(network, theta, nodes.inputs, nodes.activities, nodes.sample_losses)
-        except CapabilityError:
-            # Few samples through few nodes may well fall on the same codes of a converter twice: such a step teaches
-            # nothing. A device on which they always do is no device for this.
-            silent += 1
-            if silent >= MOST_SILENT:
-                raise
-            return np.zeros_like(theta)
-        silent = 0
-        return gradient
-
-    return Composition(
-        "intrinsic-node",
-        NodeExploration(),
-        estimate,
-        UPDATES[chosen.update or "adam"],
-        rate_of(chosen),
-        start.device.parameters,
-        "nodes are noisy and read back: two noisy passes explore every node at once",
     )

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwzo.estimate.nodes_passes import credit, own_noise
+from hwzo.estimate.nodes_passes import credit, heard_nodes, own_noise
 from hwzo.explore.evidence import Nodes
 from hwzo.methods.method import Start, State
 from hwzo.methods.node_learning import NodeLearning, noisy_network
@@ -68,7 +68,7 @@ class RewardModulation:
         for layer in layers[1:]:
             noise += layer.energy
         factor: Array = expected - rewards
-        factor *= sum(self.network.layers[1:]) / (rewards.shape[1] * max(abs(expected), TINY))
+        factor *= heard_nodes(layers) / (rewards.shape[1] * max(abs(expected), TINY))
         factor /= np.maximum(noise, TINY)  # where it is 0, the nodes to be credited did nothing
         learned = {"reward": np.array([self.memory * expected + (1.0 - self.memory) * mean])}
         return learned, credit(self.network, layers, [factor] * len(layers))

@@ -1,7 +1,7 @@
 """OpenAI's evolution strategy: mirrored Gaussian samples, centred ranks. Salimans et al. 2017, https://arxiv.org/abs/1703.03864.
 
 The losses are replaced by their ranks, spread evenly from -1/2 to 1/2, so that neither an outlier nor the loss's scale
-matters; the estimate is that of antithetic pairs, the step Adam's. Ranks of one step's losses say nothing of the
+matters; the estimate is that of antithetic pairs. Ranks of one step's losses say nothing of the
 gradient's size, so an update rule that does away with it is the one to use.
 """
 

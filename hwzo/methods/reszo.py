@@ -28,7 +28,7 @@ from hwzo.methods.method import Start, State
 from hwzo.methods.options import Options
 from hwzo.methods.programmed import Programmed
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of, scale_of
+from hwzo.methods.weight_perturbation import check_counted, rate_of, scale_of
 from hwzo.parameters import Array
 from hwzo.update import UPDATES, UpdateRule
 
@@ -134,6 +134,7 @@ def build(settings: Settings, start: Start, options: ReszoOptions | None = None)
     chosen = settings.only("reszo", takes).over(DEFAULTS)
     if chosen.probes == 1:
         raise ConfigError("probes = 1: a plane needs at least 2 readings of the same samples", key="probes")
+    check_counted(chosen.law)
     scale = scale_of(chosen, start, central=False)
     start.settings = replace(chosen, scale=scale)
     parameters, memory = start.device.parameters, (options or ReszoOptions()).memory

@@ -29,7 +29,8 @@ class Settings:
         update: how a gradient becomes a step.
         rate: learning rate at the start.
         schedule: ``linear`` falls to 2% of the rate as the budget is spent; ``constant`` stays.
-        gains: ``spall`` lets rate and scale decay as Spall (1998) advises; overrides ``schedule``.
+        gains: ``spall`` lets rate and scale decay as Spall (1998) advises; overrides ``schedule``. ``constant``, the
+            usual, leaves the rate to ``schedule``.
     """
 
     exploration: ExplorationChoice | None = None

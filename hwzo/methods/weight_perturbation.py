@@ -29,6 +29,9 @@ from hwzo.update import UPDATES, LinearDecay, constant
 LINEAR: tuple[Estimator, ...] = ("block", "antithetic", "forward")
 """Estimators that are linear in the displacements, their variance given."""
 
+CENTRED: tuple[Estimator, ...] = ("block", "difference", "least-squares")
+"""Estimators that see only what readings of a step differ by."""
+
 Fitness = Callable[[Evidence], Array]
 """What an estimator is given instead of the losses (N,): the same number of values, that fall where the loss falls."""
 
@@ -94,6 +97,13 @@ def compose(
             "compares one with an undisplaced reading",
             key="probes",
         )
+    if commands and law == "walsh" and estimator in CENTRED:
+        raise ConfigError(
+            f"law = 'walsh': estimator {estimator!r} compares readings with each other, and the directions of a step "
+            "are alike in some parameters, which would never learn; use another law, or estimator 'antithetic' or "
+            "'forward'",
+            key="law",
+        )
 
     error = start.quantity("read_error_variance", lambda: read_error_variance(device)) if reads else 0.0
     scale = scale_along(law, chosen, start, central=paired) if commands else 0.0
@@ -148,6 +158,20 @@ def check_law(device: Device, law: Law) -> None:
         )
 
 
+def check_counted(law: Law | None) -> None:
+    """Check that a law gives another direction each step, as is needed where a step has one of them.
+
+    Raises:
+        ConfigError: ``coordinate``, whose directions are told apart by their number in a step and not by the step.
+    """
+    if law == "coordinate":
+        raise ConfigError(
+            "law = 'coordinate': one direction a step would be the same parameter's for ever; use 'sparse', or the "
+            "method 'coordinate'",
+            key="law",
+        )
+
+
 def normal_law(start: Start) -> Law:
     """Normal directions, as most papers have them, or signs on a device that has no normal ones, such as a board."""
     laws = start.device.capabilities.laws
@@ -190,7 +214,7 @@ def _estimate(estimator: Estimator, evidence: Evidence, moment: float | None, re
         case "block":
             return block(moved, evidence.losses, read_error_variance=read_error, variance=variance)
         case "antithetic":
-            return antithetic(moved, evidence.losses, variance=variance)
+            return antithetic(moved, evidence.losses, read_error_variance=read_error, variance=variance)
         case "least-squares":
             return least_squares(moved, evidence.losses)
         case "difference":

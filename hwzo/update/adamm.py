@@ -18,7 +18,7 @@ def adamm(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Up
         step = -rate m / (sqrt(u) + epsilon)
 
     Without Adam's corrections of the first steps, as in both papers: v starts at 0, so the first steps are larger than
-    the rate, by up to (1 - beta1) / sqrt(1 - beta2) (3.2 by default).
+    the rate, by (1 - beta1) / sqrt(1 - beta2), 3.2 by default, in the first step and more in the next ones.
 
     Raises:
         ConfigError: a beta outside [0, 1), or an epsilon that isn't above 0.

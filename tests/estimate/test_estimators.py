@@ -414,6 +414,23 @@ def test_noise_below_what_reading_resolves_is_said(estimator):
         estimator(rng.standard_normal((4, 3)), rng.standard_normal(4), read_error_variance=-1.0)
 
 
+@pytest.mark.parametrize("estimator", [block, antithetic, difference])
+def test_an_unlucky_step_of_few_displacements_is_no_end_and_no_leap(estimator):
+    """Displacements as large as their reading's error, 9 parameters, 2 readings: one in eight says that there are none.
+
+    What is divided by is at least a sqrt(2 / 9) of what was measured, so an estimate is at most 2.2 times as long as if
+    nothing had been taken off.
+    """
+    rng = np.random.default_rng(1)
+    slope = rng.standard_normal(9)
+    for _ in range(500):
+        moved = 0.02 * rng.standard_normal((2, 9))
+        seen = moved + 0.02 * rng.standard_normal((2, 9))
+        losses = moved @ slope
+        found = estimator(seen, losses, read_error_variance=4e-4)
+        assert np.linalg.norm(found) <= 2.2 * np.linalg.norm(estimator(seen, losses))
+
+
 def test_a_reading_without_its_partner_is_refused():
     with pytest.raises(ConfigError, match="pairs"):
         antithetic(np.ones((3, 2)), np.ones(3))

@@ -17,7 +17,7 @@ from hwzo.methods.hebbian import RewardedHebb
 from hwzo.methods.learned_feedback import LearnedFeedback
 from hwzo.methods.node_perturbation import NodePerturbation
 from hwzo.methods.nrl import RewardModulation
-from hwzo.network import ACTIVATIONS, Network, sample_losses
+from hwzo.network import ACTIVATIONS, Network, output_gradient, sample_losses
 from hwzo.probes import Batch
 
 LABELS = ["5-4-4-3", "5x6x1-3c2-p2-4c2p1-a2-3", "4x3-5r-3"]
@@ -214,7 +214,7 @@ def test_true_feedback_leaves_no_error_and_is_what_is_learned():
     rng, truth = np.random.default_rng(10), network.blocks(theta)[1][:-1].T
     exact = LearnedFeedback(network, 0.0)
     seen = passes(network, theta, batch, [1e-5, 1e-5], 2, rng)
-    _, found = exact.gradient({"feedback.0": truth}, theta, seen, batch)
+    _, found = exact.gradient(exact.begin() | {"feedback.0": truth}, theta, seen, batch)
     np.testing.assert_allclose(found, gradient, rtol=1e-3, atol=1e-6)
 
     rule = LearnedFeedback(network, 0.1)
@@ -318,3 +318,40 @@ def test_shapes_that_do_not_fit_are_told():
         activity_changes(network, one.inputs, one.activities)
     with pytest.raises(ConfigError, match="5-4-3"):
         own_noise(network, theta, one.inputs[:2], one.activities)
+
+
+def test_nodes_that_a_pool_passed_over_do_not_count_among_the_nodes():
+    """The scale of reward modulation is 1 / |mean reward|, pool or none; of all nodes it would be 67 / 19 of it."""
+    network = Network.parse("6x6x1-4c3-p2-3")
+    theta, batch = problem(network, 1, seed=3)
+    _, gradient = network.gradient(theta, batch.inputs, batch.targets, batch.loss)
+    rule, rng = RewardModulation(network), np.random.default_rng(13)
+    clean = sample_losses(network.forward(theta, batch.inputs)[-1], batch.targets, batch.loss)
+    state = {"reward": np.array([-clean.mean()])}
+    deviations = [1e-3] * 2
+    found = [
+        rule.gradient(state, theta, passes(network, theta, batch, deviations, 1, rng), batch)[1] for _ in range(3000)
+    ]
+    part, error = share(found, gradient / clean.mean())
+    assert abs(part - 1.0) < 4.5 * error < 0.3
+
+
+def test_an_output_that_reads_the_same_twice_teaches_unless_it_stands_at_its_end():
+    """The last layer's gradient is exact, however coarse the converter; of outputs at its end d counts only inwards."""
+    network = Network.parse("6-5-4")
+    theta, batch = problem(network, 40, seed=4)
+    rng, rule = np.random.default_rng(14), LearnedFeedback(network, 0.0)
+    hidden, outputs = passes(network, theta, batch, [1e-2, 1e-2], 2, rng).activities
+    coarse = np.round(outputs * 4.0) / 4.0
+    equal = coarse[0] == coarse[1]
+    assert 0.5 < equal.mean() < 1.0
+
+    def last_layer(largest):
+        nodes = Nodes((hidden, coarse), sample_losses(coarse, batch.targets, batch.loss), batch.inputs)
+        state = rule.begin() | {"largest": np.array([largest])}
+        return network.blocks(rule.gradient(state, theta, nodes, batch)[1])[-1][-1]  # the bias: the mean derivative
+
+    derivatives = np.mean([output_gradient(out, batch.targets, batch.loss) for out in coarse], axis=0)
+    np.testing.assert_allclose(last_layer(8.0), derivatives.mean(axis=0), atol=1e-12)
+    ended = equal & (np.abs(coarse[0]) == np.abs(coarse).max()) & (derivatives * coarse[0] <= 0.0)
+    np.testing.assert_allclose(last_layer(0.0), (derivatives * ~ended).mean(axis=0), atol=1e-12)

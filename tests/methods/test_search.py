@@ -239,6 +239,7 @@ def test_worse_is_kept_with_metropolis_probability():
         kept = [learner._keeps(old, worse, t, progress) for t in range(4000)]
         within(np.array(kept, dtype=float), math.exp(-0.3 / temperature))
     assert learner._keeps(old, np.full(1, 0.9), 0, 0.5)
+    assert learner._keeps(old, np.full(1, 1.0), 0, 0.5)  # exp(0) = 1
     assert not learner._keeps(old, worse, 0, 1.0)
     assert learner._keeps(old, np.full(1, 0.9), 0, 1.0)
 

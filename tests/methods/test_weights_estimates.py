@@ -9,7 +9,7 @@ import pytest
 
 import hwzo
 from hwzo.directions import directions
-from hwzo.errors import CapabilityError
+from hwzo.errors import CapabilityError, ConfigError
 from hwzo.estimate.coordinate import coordinate_differences
 from hwzo.estimate.least_squares import least_squares
 from hwzo.explore.coordinates import sweep, sweep_length
@@ -21,6 +21,7 @@ from hwzo.methods.openes import centred_ranks
 from hwzo.methods.registry import method_named
 from hwzo.methods.reszo import weights_of
 from hwzo.methods.settings import Settings
+from hwzo.network import Network
 from hwzo.parameters import ParameterSpec, TensorSpec
 from hwzo.probes import Batch
 from hwzo.testing.quadratic import QuadraticDevice
@@ -327,3 +328,34 @@ def test_mezo_keeps_one_number_for_each_direction():
     np.testing.assert_allclose(outcome.theta, theta + outcome.coefficients @ z, rtol=1e-12)
     assert outcome.gradient is None
     assert outcome.state == {}
+
+
+def test_a_parameter_at_its_upper_bound_is_displaced_downwards():
+    """A crossbar cuts off what leads out: the slope of a parameter at +1 is found from below, not as 0."""
+    device = hwzo.connect("crossbar:ideal?layers=4-2&window=1&dac_bits=0&adc_bits=0&seed=3")
+    batch = Batch(np.random.default_rng(0).uniform(-1, 1, (8, 4)), np.arange(8) % 2)
+    theta = np.array([1.0, -1.0, 0.8, 0.0, 1.0, 0.3, -0.9, 1.0, 0.2, 1.0])
+    device.program(theta)
+    settings = Settings(scale=1e-3, probes=10, update="sgd")
+    method = method_named("coordinate").build(settings, Start(device, theta, batch, key=1))
+    evidence = method.explore.measure(device, theta, batch, 0)
+    found = method.estimate(evidence, theta)
+    _, gradient = Network((4, 2)).gradient(theta, batch.inputs, batch.targets, batch.loss)
+    np.testing.assert_allclose(found, gradient, atol=2e-3)
+
+
+@pytest.mark.parametrize("method", ["reszo", "selection", "metropolis"])
+def test_one_direction_a_step_is_not_a_coordinate(method):
+    device = QuadraticDevice(6, loss_sd=0.01)
+    with pytest.raises(ConfigError, match="same parameter") as caught:
+        method_named(method).build(Settings(law="coordinate"), Start(device, np.zeros(6), BATCH, key=1))
+    assert caught.value.key == "law"
+
+
+def test_walsh_directions_are_not_for_centred_estimators():
+    device = QuadraticDevice(8)
+    for method in ("block", "intrinsic"):
+        with pytest.raises(ConfigError, match="never learn") as caught:
+            method_named(method).build(Settings(law="walsh", scale=0.1), Start(device, np.zeros(8), BATCH, key=1))
+        assert caught.value.key == "law"
+    method_named("spsa").build(Settings(law="walsh", scale=0.1), Start(device, np.zeros(8), BATCH, key=1))
