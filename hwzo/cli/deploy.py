@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +18,7 @@ from hwzo.deploy.deploying import deploy
 from hwzo.deploy.deployment import Deployment
 from hwzo.deploy.dry_run import Plan, plan
 from hwzo.deploy.endurance import PULSED
-from hwzo.errors import ConfigError, HwzoError, StoppedError, VerificationError
+from hwzo.errors import CapabilityError, ConfigError, FileError, HwzoError, StoppedError, VerificationError
 
 NAME = "deploy"
 
@@ -31,22 +31,24 @@ def command(
             help="A run's folder, or a file: .safetensors, .pt, .onnx, .nir, a bundle's .zip.",
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Device URL. [default: the one they were learned on]")] = None,
+    device: Annotated[str | None, typer.Option(help="Device URL. \\[default: the one they were learned on]")] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="URL", help="Take the weights that this device holds.")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="Whose samples count. [default: the task they were learned for]")
+        str | None, typer.Option(help="Whose samples count. \\[default: the task they were learned for]")
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="How near each cell must come, weight units. [default: 3 sd of what can't be helped]"),
+        typer.Option(help="How near each cell must come, weight units. \\[default: 3 sd of what can't be helped]"),
     ] = None,
     touch_up: Annotated[
         str | None, typer.Option(metavar="BUDGET", help='Learn on the device afterwards, such as "2000 evaluations".')
     ] = None,
     profile: Annotated[Path | None, typer.Option(help="The device's noise profile, see hwzo calibrate.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="File of the deployment.")] = Path("deployment.h5"),
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File of the deployment. \\[default: deployment.h5]")
+    ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Also write weights, mapping, profile and expected outputs into this .zip.")
     ] = None,
@@ -66,72 +68,58 @@ def command(
     json: Json = False,
 ) -> int:
     """Put learned weights into a device, verify cell by cell that they are there, and say what it gives."""
+    target = output or Path("deployment.h5")
+    if bundle is not None:
+        _check_bundle(bundle, target, force)
     given = _given(source, from_, task)
+    how: dict[str, Any] = {
+        "task": task,
+        "layers": layers,
+        "activation": activation,
+        "tolerance": tolerance,
+        "profile": profile,
+        "gains": not no_gains,
+        "orders": not no_orders,
+        "clip": clip,
+        "most_writes": most_writes,
+        "seed": seed,
+        "say": say,
+    }
     if dry_run:
-        planned = plan(
-            given,
-            device,
-            task=task,
-            layers=layers,
-            activation=activation,
-            tolerance=tolerance,
-            profile=profile,
-            gains=not no_gains,
-            orders=not no_orders,
-            clip=clip,
-            most_writes=most_writes,
-            seed=seed,
-            say=say,
-        )
+        planned = plan(given, device, **how)
         if touch_up is not None:
             say(f"without the touch-up of {touch_up}, which comes on top")
+        unused = [name for name, value in (("--output", output), ("--bundle", bundle), ("--force", force)) if value]
+        if unused:
+            say(f"a dry run writes no file: {', '.join(unused)} had no effect")
         if json:
             emit(planned.model_dump())
         else:
             _show_plan(planned)
         return 0
-    if bundle is not None and bundle.exists() and not force:
-        raise ConfigError(
-            f"bundle {bundle} is there already; name another file, or replace it with --force; nothing was written",
-            key="bundle",
-        )
     with bar("deploying", _progress, quiet=json) as watch:
         try:
-            done = deploy(
-                given,
-                device,
-                output=output,
-                task=task,
-                layers=layers,
-                activation=activation,
-                tolerance=tolerance,
-                touch_up=touch_up,
-                profile=profile,
-                gains=not no_gains,
-                orders=not no_orders,
-                clip=clip,
-                most_writes=most_writes,
-                seed=seed,
-                force=force,
-                watch=watch,
-                say=say,
-            )
+            done = deploy(given, device, output=target, touch_up=touch_up, force=force, watch=watch, **how)
         except Signalled as signalled:
             raise StoppedError(
-                f"stopped; what was done is kept in {output}.part: the same command goes on", signalled.number
+                f"stopped; what was done is kept in {target}.part: the same command goes on", signalled.number
             ) from None
-    if bundle is not None:
-        _bundle(done, bundle, profile)
+    unbundled = None if bundle is None else _bundle(done, bundle, profile)
+    if unbundled is not None:
+        bundle = None
     page = _draw(done)
     if json:
-        emit(done.result.model_copy(update={"page": None if page is None else str(page)}).model_dump())
+        files = {"page": None if page is None else str(page), "bundle": None if bundle is None else str(bundle)}
+        emit(done.result.model_copy(update=files).model_dump())
     else:
         _show(done, page, bundle)
+    # Not raised: the result is on standard output already, and nothing else may follow it there.
+    if unbundled is not None:
+        say(f"no bundle: {unbundled}; the deployment is done, and is kept in {done.path}", style="bold red")
     if not done.result.verified:
-        # Not raised: the result is on standard output already, and nothing else may follow it there.
         say(_why_not(done), style="bold red")
         return VerificationError.exit_code
-    return 0
+    return 0 if unbundled is None else unbundled.exit_code
 
 
 def _given(source: str | None, from_: str | None, task: str | None) -> object:
@@ -144,14 +132,34 @@ def _given(source: str | None, from_: str | None, task: str | None) -> object:
     return clone(from_, task=task or "", say=say).weights
 
 
-def _bundle(done: Deployment, path: Path, profile: Path | None) -> None:
+def _check_bundle(path: Path, deployment: Path, force: bool) -> None:
+    """Refuse a place where no bundle can be written, before anything else is."""
+    if path.resolve() == deployment.resolve():
+        raise ConfigError(f"bundle {path} is the deployment's own file; name another", key="bundle")
+    if not path.parent.is_dir() or path.is_dir():
+        raise FileError(
+            f"bundle {path} can't be written: name a file in a folder that is there; nothing was deployed", key="bundle"
+        )
+    if path.exists() and not force:
+        raise ConfigError(
+            f"bundle {path} is there already; name another file, or replace it with --force; nothing was deployed",
+            key="bundle",
+        )
+
+
+def _bundle(done: Deployment, path: Path, profile: Path | None) -> HwzoError | None:
+    """Write the bundle; what is in its way is returned, for the deployment is done and whole."""
     from hwzo.deploy.bundle import ProbeSet, write_bundle
 
     if not done.probes:
-        raise ConfigError("a bundle holds expected outputs, and this device gives none", key="bundle")
+        return CapabilityError(f"it would hold expected outputs, and {done.result.device} gives none")
     names = ("inputs", "outputs", "measured", "spread")
     probes = ProbeSet(*(done.probes[name] for name in names))
-    write_bundle(path, done.weights, probes, mapping=done.mapping, profile=profile)
+    try:
+        write_bundle(path, done.weights, probes, mapping=done.mapping, profile=profile)
+    except HwzoError as error:
+        return error
+    return None
 
 
 def _draw(done: Deployment) -> Path | None:

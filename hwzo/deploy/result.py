@@ -36,6 +36,7 @@ class Result(BaseModel):
         touch_up: folder of the run that touched it up; None for none.
         deployment: the file.
         page: the picture; None if matplotlib is missing.
+        bundle: the bundle; None if none was asked for, or none could be written.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +69,7 @@ class Result(BaseModel):
     touch_up: str | None
     deployment: str
     page: str | None = None
+    bundle: str | None = None
     touch_up_writes: int = 0
     outputs_noise: float | None = None
     outputs_judged_by: str | None = None

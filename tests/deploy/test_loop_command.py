@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hwzo.cli.main import main
 from hwzo.data.catalogue import load_task
+from hwzo.deploy import bundle
+from hwzo.deploy.deploying import deploy
+from hwzo.deploy.deployment import Deployment
+from hwzo.errors import FileError
 from hwzo.network import Network
 from hwzo.train.weights import Weights
 
@@ -105,17 +111,61 @@ def test_a_dry_run_writes_nothing(hwzo: Run, weights: str, tmp_path: Path) -> No
     code, out, err = hwzo("deploy", weights, "--device", PCM, "--dry-run")
     assert code == 0
     assert "would take" in out
+    assert "no effect" not in err
+    code, _, err = hwzo("deploy", weights, "--device", PCM, "--dry-run", "-o", "d.h5", "--bundle", "b.zip", "--force")
+    assert code == 0
+    assert "--output, --bundle, --force had no effect" in err
+    assert {path.name for path in tmp_path.iterdir()} == {weights}
 
 
 def test_a_bundle_is_deployed_elsewhere(hwzo: Run, weights: str) -> None:
-    code, _, err = hwzo("deploy", weights, "--device", PCM, "--bundle", "b.zip", "--json")
+    code, out, err = hwzo("deploy", weights, "--device", PCM, "--bundle", "b.zip", "--json")
     assert code == 0, err
+    assert json.loads(out)["bundle"] == "b.zip"
     code, _, err = hwzo("deploy", weights, "--device", PCM, "--bundle", "b.zip", "--json")
     assert code == 2
     assert "b.zip is there already" in err
     code, out, err = hwzo("deploy", "b.zip", "--device", PCM.replace("seed=1", "seed=2"), "-o", "other.h5", "--json")
     assert code == 0, err
     assert json.loads(out)["verified"] is True
+
+
+@pytest.mark.parametrize("place", ["nofolder/b.zip", ".", "mine.h5"])
+def test_without_a_place_for_the_bundle_nothing_is_deployed(
+    hwzo: Run, weights: str, place: str, tmp_path: Path
+) -> None:
+    words = ("--device", PCM, "-o", "mine.h5", "--bundle", place, "--force", "--json")
+    code, out, err = hwzo("deploy", weights, *words)
+    assert code == 2
+    assert f"bundle {place}" in err
+    assert json.loads(out)["error"]["exit_code"] == 2
+    assert {path.name for path in tmp_path.iterdir()} == {weights}
+    assert hwzo("deploy", weights, *words, "--dry-run")[0] == 2
+
+
+@pytest.mark.parametrize(("way", "exit_code", "says"), [("disk", 2, "the disk is full"), ("outputs", 4, "gives none")])
+def test_a_bundle_that_fails_takes_nothing_from_the_deployment(
+    hwzo: Run, weights: str, way: str, exit_code: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise FileError("the disk is full")
+
+    def silent(*args: Any, **kwargs: Any) -> Deployment:
+        return replace(deploy(*args, **kwargs), probes={})
+
+    if way == "disk":
+        monkeypatch.setattr(bundle, "write_atomically", full)
+    else:
+        monkeypatch.setattr("hwzo.cli.deploy.deploy", silent)
+    code, out, err = hwzo("deploy", weights, "--device", PCM, "--bundle", "b.zip", "--json")
+    assert code == exit_code
+    assert out.count("\n") == 1
+    told = json.loads(out)
+    assert told["verified"] is True
+    assert told["bundle"] is None
+    assert "no bundle" in err
+    assert says in err
+    assert Deployment.load("deployment.h5").result.verified
 
 
 @pytest.mark.parametrize(
@@ -145,7 +195,6 @@ def test_bad_input(hwzo: Run, weights: str, words: tuple[str, ...], code: int, t
 def test_the_page_shows_every_layer(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from hwzo.cli.report import command
-    from hwzo.deploy.deploying import deploy
 
     network = Network.parse("6-4")  # one layer: a page takes a second a drawing
     spec = network.parameter_spec(1.0)
