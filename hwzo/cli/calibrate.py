@@ -13,7 +13,7 @@ from hwzo.cli.progress import bar
 from hwzo.cli.signals import Signalled
 from hwzo.cli.streams import emit
 from hwzo.cli.terminal import say, show, table
-from hwzo.errors import StoppedError, VerificationError
+from hwzo.errors import ConfigError, StoppedError, VerificationError
 from hwzo.noise.advice import advise
 from hwzo.noise.check import ALPHA, Comparison, not_compared
 from hwzo.noise.profile import Profile
@@ -27,13 +27,13 @@ def command(
     device: DeviceOption,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File of the profile. [default: profile.h5; none with --check]"),
+        typer.Option("-o", "--output", help="File of the profile. \\[default: profile.h5; none with --check]"),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="Task whose samples are evaluated. [default: random samples]")
+        str | None, typer.Option(help="Task whose samples are evaluated. \\[default: random samples]")
     ] = None,
     budget: Annotated[str | None, typer.Option(help='Such as "500 evaluations", "2 min" or "1e6 writes".')] = None,
-    seed: Annotated[int, typer.Option(help="Of what is programmed and commanded.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of what is programmed and commanded. \\[default: 0]")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the device, kelvin, above 0, for the record.")] = None,
     check_: Annotated[
         Path | None, typer.Option("--check", metavar="PROFILE", help="Measure again, and exit with 5 if it moved.")
@@ -41,6 +41,10 @@ def command(
     json: Json = False,
 ) -> int:
     """Measure a device's noise, with error bars, and keep it as a profile."""
+    if check_ is not None:
+        for key, value in (("task", task), ("seed", seed), ("temperature", temperature)):
+            if value is not None:
+                raise ConfigError(f"--{key} goes without --check, which takes the profile's", key=key)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     with bar("calibrating", _progress, quiet=json) as watch:
         if check_ is not None:
@@ -52,7 +56,7 @@ def command(
                 target,
                 task=task,
                 budget=budget,
-                seed=seed,
+                seed=seed or 0,
                 date=now,
                 temperature_k=temperature,
                 watch=watch,

@@ -10,10 +10,11 @@ import typer
 from hwzo.cli.options import DeviceOption, Json
 from hwzo.cli.streams import emit
 from hwzo.cli.terminal import say, show, table
+from hwzo.errors import ConfigError
 from hwzo.noise.profile import Profile
 from hwzo.noise.twin import ALPHA, Gap
 from hwzo.train.twin import compare_with_twin
-from hwzo.train.twin_training import Stretch, train_with_twin
+from hwzo.train.twin_training import SEEDS, Stretch, train_with_twin
 
 NAME = "twin"
 
@@ -26,10 +27,14 @@ def command(
         str | None,
         typer.Option(metavar="BUDGET", help='Also train both, each run for such as "2000 evaluations".'),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Pairs of runs that --train does.")] = 8,
+    seeds: Annotated[int | None, typer.Option(help=f"Pairs of runs that --train does. \\[default: {SEEDS}]")] = None,
     json: Json = False,
 ) -> int:
     """Compare a device with its emulated twin, crossbar:PROFILE: the same probes on both."""
+
+    if train is None and seeds is not None:
+        raise ConfigError("--seeds goes with --train, which says for how long each run learns", key="seeds")
+    pairs = SEEDS if seeds is None else seeds
 
     def told(text: str) -> None:
         if not json:
@@ -37,7 +42,7 @@ def command(
 
     measured = Profile.load(profile)
     twin, gaps = compare_with_twin(measured, device, seed=seed, say=told)
-    learned = [] if train is None else train_with_twin(measured, device, budget=train, seeds=seeds, seed=seed, say=told)
+    learned = [] if train is None else train_with_twin(measured, device, budget=train, seeds=pairs, seed=seed, say=told)
     record = measured.manifest.device
     differing = [gap for gap in gaps if gap.differs]
     if json:
@@ -84,7 +89,7 @@ def command(
             )
             for s in learned
         ]
-        table(f"trained on {measured.manifest.task}, {seeds} pairs", ("mean of", "device", "twin", "p", ""), rows)
+        table(f"trained on {measured.manifest.task}, {pairs} pairs", ("mean of", "device", "twin", "p", ""), rows)
         many = sum(stretch.differs for stretch in learned)
         show(f"{many} of {len(learned)} differ; of a device and a perfect twin any does with probability {ALPHA:g}")
     return 0

@@ -71,6 +71,13 @@ def test_a_check_tells_what_it_left_out(hwzo):
     assert "too small" in err
 
 
+@pytest.mark.parametrize(("key", "value"), [("task", "xor"), ("seed", "0"), ("temperature", "300")])
+def test_a_check_takes_the_profile_s_own(hwzo, key, value):
+    code, _, err = hwzo("calibrate", "--device", URL, "--check", "none.h5", f"--{key}", value)
+    assert code == 2
+    assert f"--{key} goes without --check" in err
+
+
 @pytest.mark.parametrize("temperature", ["nan", "-5", "0", "inf"])
 def test_a_temperature_is_in_kelvin(hwzo, temperature, tmp_path):
     code, _, err = hwzo("calibrate", "--device", URL, f"--temperature={temperature}")
