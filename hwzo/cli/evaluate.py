@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hwzo.cli.options import Json
+from hwzo.cli.progress import bar
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import chatter, say, show, table
+from hwzo.cli.terminal import say, show, table
 from hwzo.deploy.evaluation import evaluate
 from hwzo.errors import ConfigError
 
@@ -30,8 +30,8 @@ def command(
             metavar="RUN-or-weights", help="A run's folder, a deployment (.h5), a bundle (.zip), or a file of weights."
         ),
     ],
-    device: Annotated[str | None, typer.Option(help="Device URL. [default: the one they were learned on]")] = None,
-    task: Annotated[str | None, typer.Option(help="Task. [default: the one they were learned for]")] = None,
+    device: Annotated[str | None, typer.Option(help="Device URL. \\[default: the one they were learned on]")] = None,
+    task: Annotated[str | None, typer.Option(help="Task. \\[default: the one they were learned for]")] = None,
     repeats: Annotated[int, typer.Option(help="How often to program the weights and read the test split.")] = 10,
     at: Annotated[
         str | None,
@@ -42,7 +42,7 @@ def command(
     compensation: Annotated[
         str | None,
         typer.Option(
-            "--compensate", help="At each age: off, global, layer (gains), or refresh (rewrites). [default: layer]"
+            "--compensate", help="At each age: off, global, layer (gains), or refresh (rewrites). \\[default: layer]"
         ),
     ] = None,
     output: Annotated[
@@ -56,7 +56,7 @@ def command(
         raise ConfigError(f"--{key} goes with --at, which says at which ages", key=key)
     if at is not None:
         return _aging(weights, device, task, repeats, at, compensation or "layer", output, json=json)
-    with _progress(quiet=json) as watch:
+    with _watched(quiet=json) as watch:
         result = evaluate(weights, device, task=task, repeats=repeats, watch=watch, say=say)
     if json:
         emit(result.model_dump())
@@ -72,14 +72,14 @@ def command(
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Generator[Watch]:
-    if quiet or not chatter.is_terminal:
-        yield lambda done, of: None
-        return
-    columns = (TextColumn("programming and reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=chatter, transient=True) as bar:
-        line = bar.add_task("", total=None)
-        yield lambda done, of: bar.update(line, completed=done, total=of)
+def _watched(*, quiet: bool) -> Generator[Watch]:
+    with bar("programming and reading", _progress, quiet=quiet, remaining=True) as watch:
+        yield (lambda done, of: None) if watch is None else (lambda done, of: watch((done, of)))
+
+
+def _progress(seen: tuple[int, int]) -> tuple[float, str]:
+    done, of = seen
+    return done / of, f"{done}/{of}"
 
 
 def _aging(
@@ -100,7 +100,7 @@ def _aging(
         from hwzo.report.aging import check_page
 
         check_page(output)
-    with _progress(quiet=json) as watch:
+    with _watched(quiet=json) as watch:
         aging = evaluate_at(
             source,
             device,
