@@ -19,9 +19,9 @@ def command(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What is compared, in TOML.")],
     run: Annotated[
         Path | None,
-        typer.Option(help="Folder of the runs, gone on with if it is there. [default: runs/compare-CONFIG]"),
+        typer.Option(help="Folder of the runs, gone on with if it is there. \\[default: runs/compare-CONFIG]"),
     ] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Runs at a time. [default: one a core]")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Runs at a time. \\[default: one a core]")] = None,
     json: Json = False,
 ) -> int:
     """Methods x devices x seeds, one table and one page."""

@@ -72,7 +72,7 @@ def run(
     baud: Baud = None,
     paced: Annotated[bool, typer.Option("--paced", help="Hold an AVR back to its real speed.")] = False,
     eeprom: Annotated[
-        Path | None, typer.Option(help="File of its non-volatile memory. [default: one that goes with the board]")
+        Path | None, typer.Option(help="File of its non-volatile memory. \\[default: one that goes with the board]")
     ] = None,
     weights: WeightsOption = None,
     layers: LayersOption = None,

@@ -18,7 +18,7 @@ NAME = "replay"
 def command(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="Where to write the weights.")],
-    step: Annotated[int | None, typer.Option(help="After how many steps. [default: all]")] = None,
+    step: Annotated[int | None, typer.Option(help="After how many steps. \\[default: all]")] = None,
     json: Json = False,
 ) -> int:
     """Rebuild the weights of any step of a run from its journal, and say how."""

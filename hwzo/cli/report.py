@@ -21,7 +21,7 @@ def command(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The page. [default: RUN/report.html, or the file with .html for .h5]"),
+        typer.Option("-o", "--output", help="The page. \\[default: RUN/report.html, or the file with .html for .h5]"),
     ] = None,
     json: Json = False,
 ) -> int:

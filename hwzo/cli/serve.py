@@ -25,7 +25,7 @@ NAME = "serve"
 
 def command(
     device: DeviceOption,
-    pty: Annotated[bool, typer.Option("--pty", help="At a pseudo-terminal. [default]")] = False,
+    pty: Annotated[bool, typer.Option("--pty", help="At a pseudo-terminal. \\[default]")] = False,
     tcp: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="At a TCP port; 0 takes a free one.")] = None,
     json: Json = False,
 ) -> int:

@@ -32,15 +32,15 @@ def command(
     ] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the configuration and stop.")] = False,
     target: Annotated[float | None, typer.Option(help="Validation accuracy to stop at; a miss exits with 5.")] = None,
-    device: Annotated[str | None, typer.Option(help="Device URL. [default: crossbar:pcm]")] = None,
-    method: Annotated[str | None, typer.Option(help="Method. [default: intrinsic]")] = None,
-    task: Annotated[str | None, typer.Option(help="Task, or file.py:function. [default: digits]")] = None,
+    device: Annotated[str | None, typer.Option(help="Device URL. \\[default: crossbar:pcm]")] = None,
+    method: Annotated[str | None, typer.Option(help="Method. \\[default: intrinsic]")] = None,
+    task: Annotated[str | None, typer.Option(help="Task, or file.py:function. \\[default: digits]")] = None,
     budget: Annotated[str | None, typer.Option(help='Such as "20000 evaluations", "10 min" or "1e6 writes".')] = None,
-    seed: Annotated[int | None, typer.Option(help="Of learning and data order. [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of learning and data order. \\[default: 0]")] = None,
     profile: Annotated[
         Path | None, typer.Option(help="A device's profile, see hwzo calibrate: it chooses what isn't set.")
     ] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run. [default: a new one under runs/]")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run. \\[default: a new one under runs/]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     json: Json = False,
 ) -> int:

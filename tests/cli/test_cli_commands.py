@@ -129,6 +129,21 @@ def test_evaluate_refuses_what_does_not_fit(hwzo, run, tmp_path):
     assert hwzo("evaluate", path, "--device", "crossbar:ideal?readback=loss").code == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("train", "[default: intrinsic]"), ("deploy", "[default: deployment.h5]"), ("twin", "[default: 8]")],
+)
+def test_help_tells_what_is_taken_if_nothing_is_given(hwzo, name, told, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
+    assert told in hwzo(name, "--help").out
+
+
+def test_twin_takes_a_number_of_pairs_only_with_training(hwzo):
+    done = hwzo("twin", "none.h5", "--device", "crossbar:pcm", "--seeds", "4", "--json")
+    assert done.code == 2
+    assert "--seeds goes with --train" in done.json["error"]["message"]
+
+
 def test_replay(hwzo, run, tmp_path):
     path, result = run
     done = hwzo("replay", path, "-o", "w.safetensors", "--json")
