@@ -33,7 +33,37 @@ def deploy(
     watch: Callable[[Progress], None] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Deployment:
-    """Put learned weights into a device and prove that they are there: see `hwzo.deploy.deploying.deploy`."""
+    """Put learned weights into a device and prove that they are there.
+
+    One that was cut off goes on when it is called again with the same arguments.
+
+    Args:
+        source: a run's folder, a file of weights, or an object: see `hwzo.deploy.sources.load_source`.
+        device: a device URL, or an open device, which stays open and holds the weights; None: the one that they were
+            learned on.
+        output: the deployment's file.
+        task: whose samples it is measured and touched up on; None: the one that the weights were learned for.
+        layers, activation: of the network, such as ``"64-32-10"`` and ``"tanh"``, where the source doesn't tell.
+        tolerance: how near each cell must come, weight units of the device; None: three standard deviations of averaged
+            read error and what a write leaves.
+        touch_up: a budget such as ``"2000 evaluations"`` that is spent on learning on the device; None: none.
+        profile: the file of the device's profile, see `hwzo.calibrate`: its noise needs not be measured then.
+        gains, orders: whether columns get gains, and hidden units are reordered around stuck cells.
+        clip: whether weights outside what the device can hold are moved into it.
+        most_writes: that a cell may have to get right.
+        seed: of an emulated device whose URL sets none, of which cells are looked at, and of the touch-up.
+        force: whether an output file of something else may be replaced.
+        watch, say: are shown progress, and told what a user should know.
+
+    Returns:
+        The deployment, saved; its ``result`` says whether it is verified, and what it took.
+
+    Raises:
+        ConfigError: weights of another architecture, outside the window, a tolerance that can't be verified; an output
+            file of another device or of other weights; nothing was written.
+        CapabilityError: the device doesn't read back its weights, or gives no outputs and is to be touched up.
+        DeviceError: the device failed; what was done is kept.
+    """
     from hwzo.deploy.deploying import deploy as run
 
     return run(

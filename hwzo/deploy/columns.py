@@ -41,7 +41,7 @@ class Columns:
     full_scale: float = math.inf
 
     def arrays(self) -> dict[str, Array]:
-        """As arrays, by name, to be kept."""
+        """To be kept, by name: ``levels`` (k,), ``sd`` (k,), and ``column`` (2,), its noise and its full scale."""
         return {"levels": self.levels, "sd": self.sd, "column": np.array([self.node_noise, self.full_scale])}
 
     @classmethod

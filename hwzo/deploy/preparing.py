@@ -74,6 +74,10 @@ def first_mapping(work: Work) -> Mapping:
 def find_tolerance(work: Work, targets: Array) -> Tolerance:
     """The tolerance, by the profile's noise, or by a look at some cells, which are written for it.
 
+    Args:
+        work: the deployment under way.
+        targets: (n,) what the cells shall hold, weight units of the device.
+
     Raises:
         ConfigError: it is tighter than the device can verify; or there are no writes left to look.
     """
@@ -121,6 +125,16 @@ def reordered(
 
     Which cells are stuck is asked only if some are missed by far after they were corrected ``once``: it takes writing
     both ends of the range into all of them. Then ``work.held`` is another than before.
+
+    Args:
+        work: the deployment under way.
+        theta: (n,) the network's weights.
+        mapping: by which they were written.
+        once: what became of the cells when they were corrected once.
+        tolerance: how near they must come.
+
+    Returns:
+        The mapping, and (n,) True for the cells that can't reach their targets; None: nobody looked.
     """
     guard, spec, settings = work.guard, work.guard.parameters, work.settings
     low, high = ranges(spec)

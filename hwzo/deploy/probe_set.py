@@ -62,7 +62,7 @@ class Agreement:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """By name."""
+        """``inputs``, ``outputs``, ``measured`` and ``spread``, by name."""
         return {"inputs": self.inputs, "outputs": self.outputs, "measured": self.measured, "spread": self.spread}
 
 

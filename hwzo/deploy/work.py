@@ -106,7 +106,21 @@ class Work:
         stuck: NDArray[np.bool_] | None = None,
         most_rounds: int | None = None,
     ) -> Written:
-        """Run the closed loop with what is known by now, see `program_and_verify`."""
+        """Run the closed loop with what is known by now, see `program_and_verify`.
+
+        Args:
+            targets: (n,) what the cells shall hold, weight units of the device.
+            tolerance: how near they must come.
+            phase: what is shown as progress.
+            held: (n,) what they were last asked to hold; None: unknown.
+            first: (n,) what they are asked for first, weight units of the device.
+            stuck: (n,) True where a cell is known not to reach its target; None: nowhere.
+            most_rounds: of correcting; None: as many as may help.
+
+        Raises:
+            CapabilityError, ConfigError, DeviceError: as `program_and_verify`.
+            FileError: the journal can't be written.
+        """
         written = program_and_verify(
             self.guard,
             targets,

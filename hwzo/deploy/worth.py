@@ -119,7 +119,8 @@ def far_below(reached: float, error: float, expected: float) -> bool:
 
 
 def warn_if_far_below(work: Work, theta: Array) -> None:
-    """Say so where validation accuracy ended far below that of the network, or fell by verifying."""
+    """Say so where validation accuracy ended far below that of the network with weights ``theta`` (n,), or fell by
+    verifying."""
     if not work.validation:
         return
     stages = {str(stage["stage"]): stage for stage in work.validation}
