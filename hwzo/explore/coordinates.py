@@ -42,13 +42,13 @@ class CoordinateExploration(WeightExploration):
         return Probes(counters, probes.scales, law=probes.law, key=probes.key, step=step, want=probes.want)
 
     def inward(self, probes: Probes, theta: Array) -> Probes:
-        """One-sided differences of parameters near their upper bound are taken downwards, if there is more room."""
+        """One-sided differences near an upper bound are taken downwards, and none reaches beyond a bound."""
         if self.antithetic:
             return probes
-        at, spec = probes.counters, self.directions.spec
+        at, spec, scales = probes.counters, self.directions.spec, probes.scales
         above, below = (spec.upper - theta)[at], (theta - spec.lower)[at]
-        turned = np.where((above < probes.scales) & (below > above), -probes.scales, probes.scales)
-        return replace(probes, scales=turned)
+        down = (above < scales) & (below > above)
+        return replace(probes, scales=np.where(down, -np.minimum(scales, below), np.minimum(scales, above)))
 
     def recall(self, losses: Array, counters: Indices, scales: Array, step: int) -> Evidence:
         """Evidence whose counters and scales say it all: a displacement would be zeros but for one parameter."""
