@@ -57,7 +57,7 @@ def test_4_what_the_device_cannot_do(process, ended):
     words = ("--task", "xor", "--device", "crossbar:ideal", "--set", "exploration=intrinsic-node")
     done = ended(process("train", *words))
     assert done.code == 4
-    assert "it can do 'intrinsic'" in done.err
+    assert "use method 'intrinsic'" in done.err
 
 
 def test_5_a_target_that_is_missed(process, ended):
