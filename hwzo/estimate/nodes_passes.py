@@ -35,12 +35,11 @@ class LayerPasses:
     variance: float
 
     @property
-    def count(self) -> Array:
-        """(batch,): the layer's nodes of a sample that count in `energy`."""
-        samples, columns = self.explored.shape[1] // self.reads, self.explored.shape[2]
+    def count(self) -> Array | float:
+        """The layer's nodes of a sample that count in `energy`: (batch,), or one number for all samples."""
         if self.heard is None:
-            return float(self.reads * columns) * np.ones(samples)
-        heard: Array = self.heard.astype(np.float64).reshape(samples, -1)
+            return float(self.reads * self.explored.shape[2])
+        heard: Array = self.heard.astype(np.float64).reshape(self.explored.shape[1] // self.reads, -1)
         return heard.sum(axis=-1)
 
     @property
@@ -51,10 +50,12 @@ class LayerPasses:
         return squares if self.reads == 1 else squares.reshape(len(squares), -1, self.reads).sum(axis=-1)
 
 
-def heard_nodes(layers: Sequence[LayerPasses]) -> Array:
-    """Nodes of all layers that counted in a sample, (batch,): all of them but those that a pool passed over."""
-    counts: Array = np.array([layer.count for layer in layers])
-    return counts.sum(axis=0)
+def heard_nodes(layers: Sequence[LayerPasses]) -> Array | float:
+    """Nodes of all layers that counted in a sample, all but those that a pool passed over: (batch,), or one number."""
+    total: Array | float = 0.0
+    for layer in layers:
+        total = total + layer.count
+    return total
 
 
 def own_noise(network: Network, theta: Array, inputs: Array, nodes: Sequence[Array]) -> list[LayerPasses]:

@@ -77,7 +77,7 @@ def test_false_alarms_are_held_down_together():
     alarms = 0
     for _ in range(4000):
         gaps = [Gap(str(i), (0, 1), (0, 1), 0.1, float(p), 9, "1") for i, p in enumerate(rng.random(5))]
-        alarms += any(gap.differs for gap in _judged(gaps, 0.01))
+        alarms += any(gap.differs for gap in _judged(gaps))
     assert alarms <= 68
 
 
