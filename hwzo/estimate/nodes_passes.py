@@ -139,7 +139,7 @@ def _driven(
     """A layer each: what drove it, its activities, who was heard, and reads, as in `LayerPasses`."""
     activate, _ = ACTIVATIONS[network.activation]
     layers: list[tuple[Array, Array, NDArray[np.bool_] | None, int]] = []
-    passed, last = inputs, network.stages[-1]
+    passed = inputs
     for stage, activity in zip(network.stages, nodes, strict=True):
         driven = stage.driven(passed, activity, activate)
         heard = stage.heard(activity, activate)
@@ -152,7 +152,7 @@ def _driven(
                 stage.reads,
             )
         )
-        if stage is not last:
+        if len(layers) < len(nodes):  # nobody listens to the last one
             passed = stage.passed(activity, activate)
     return layers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ def write_comparison_page(comparison: Comparison, outcomes: Sequence[Outcome], p
     write_atomically(page, comparison_page(comparison, outcomes).encode())
     device = comparison.devices[0]
     rows = standings(outcomes, comparison.task)
-    if drawn := curves_of(device, rows, outcomes):
+    if drawn := curves_of(device, rows, runs_of(device, outcomes)):
         kind = _kind(device, rows)
         title = f"{comparison.task} on {device} ({kind}), mean of {len(comparison.seeds)} seeds ± standard error"
         write_atomically(page.with_suffix(".svg"), comparison_picture(title, drawn).encode())
@@ -126,43 +126,46 @@ def _kind(device: str, rows: Sequence[Standing]) -> str:
 
 
 def _drawn(device: str, rows: Sequence[Standing], outcomes: Sequence[Outcome]) -> list[Markup]:
-    drawn = curves_of(device, rows, outcomes)
+    runs = runs_of(device, outcomes)
+    drawn = curves_of(device, rows, runs)
     if not drawn:
         return [paragraph("There is no accuracy to draw: a loss is all that comes back.")]
     kind = _kind(device, rows)
     note = "Mean over the seeds of validation accuracy; bands are ± one standard error of that mean, over the seeds."
-    without = sum(not run.validations for runs in _runs(device, outcomes).values() for run in runs)
+    without = sum(not run.validations for made in runs.values() for run in made)
     if without:
         note += f" Runs without a curve, whose journal is gone, and which are in the table only: {without}."
     return [figures(*(_picture(curves, name, kind) for name, curves in drawn)), paragraph(note)]
 
 
-def curves_of(device: str, rows: Sequence[Standing], outcomes: Sequence[Outcome]) -> list[tuple[str, list[Curve]]]:
+def curves_of(
+    device: str, rows: Sequence[Standing], runs: Mapping[str, Sequence[Run]]
+) -> list[tuple[str, list[Curve]]]:
     """A device's curves by the name of a cost, for each cost that all its methods have; none where only a loss is read.
 
     Args:
         device: which.
         rows: of the comparison, device by device and the most accurate first, as in the legend; the first device's
             order gives the colours, which are the methods' own on all devices.
-        outcomes: of the comparison.
+        runs: of that device, by method, see `runs_of`; those that have lost their curve are passed over.
     """
-    runs = {method: [run for run in made if run.validations] for method, made in _runs(device, outcomes).items()}
-    runs = {
+    told = {method: [run for run in made if run.validations] for method, made in runs.items()}
+    told = {
         method: made
-        for method, made in runs.items()
+        for method, made in told.items()
         if made and all(look.accuracy is not None for run in made for look in run.validations)
     }
     places = {method: place for place, method in enumerate(dict.fromkeys(row.method for row in rows))}
-    methods = [row.method for row in rows if row.device == device and row.method in runs]
+    methods = [row.method for row in rows if row.device == device and row.method in told]
     drawn: list[tuple[str, list[Curve]]] = []
     for key, name in COSTS:
-        curves = [averaged(method, runs[method], key, places[method]) for method in methods]
+        curves = [averaged(method, told[method], key, places[method]) for method in methods]
         if curves and all(curve.cost[-1] > curve.cost[0] for curve in curves):
             drawn.append((name, curves))
     return drawn
 
 
-def _runs(device: str, outcomes: Sequence[Outcome]) -> dict[str, list[Run]]:
+def runs_of(device: str, outcomes: Sequence[Outcome]) -> dict[str, list[Run]]:
     """A device's runs, by method."""
     return {
         outcome.cell.method: [load_run(result.run) for result in outcome.results.values()]

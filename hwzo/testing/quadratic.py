@@ -161,11 +161,8 @@ class QuadraticDevice:
         can, count = self._capabilities, len(probes)
         if probes.want != "loss" and not (probes.want == "weights" and can.reads_back("weights")):
             raise CapabilityError(f"want={probes.want!r}: this black box reads back {can.readback} only")
-        if count > can.max_probes:
-            raise CapabilityError(f"{count} probes in one call; at most {can.max_probes}")
+        can.check(probes)
         moved = bool(np.any(probes.scales))
-        if moved and probes.law not in can.laws:
-            raise CapabilityError(f"law {probes.law!r} is not one of {', '.join(sorted(can.laws)) or 'none'}")
         # One row of noise a probe, so that the noise is the same however the probes are sharded.
         n = self._spec.size
         noise = self._rng.standard_normal((count, 2 * n + 1))

@@ -16,7 +16,7 @@ import hwzo
 from hwzo.errors import CapabilityError, ConfigError, DeviceBusyError, FileError
 from hwzo.lease import Lease
 from hwzo.registry import backends, load
-from hwzo.report.comparison import comparison_page, curves_of, write_comparison_page
+from hwzo.report.comparison import comparison_page, curves_of, runs_of, write_comparison_page
 from hwzo.report.comparison_curves import averaged
 from hwzo.train import tuning
 from hwzo.train.compare import compare
@@ -249,7 +249,7 @@ def test_a_method_has_one_colour_on_all_devices(small):
     rows = standings(outcomes, "xor")
     assert [row.method for row in rows] == ["a", "b", "b", "a"]
     for device in ("crossbar:pcm", "crossbar:ideal"):
-        for _, curves in curves_of(device, rows, outcomes):
+        for _, curves in curves_of(device, rows, runs_of(device, outcomes)):
             assert {curve.method: curve.place for curve in curves} == {"a": 0, "b": 1}
 
 
