@@ -33,6 +33,8 @@ LEASH = Path(__file__).with_name("leash.py")
 READY = {"simavr": rb"pty ", "qemu": rb"\(qemu\) ", "process": rb"started"}
 POWER_ON, RESET_PIN = 1, 2
 """What a process is told about its start."""
+END_S = 5.0
+"""How long a board may take to end before it and its leash are killed together."""
 QEMU_SEED_AT = 0x203FFFF0
 """See boards/cortex-m3/link.ld."""
 
@@ -290,10 +292,13 @@ class _Held:
     def kill(self) -> None:
         """End the process and its children, and wait for that."""
         if self.process is not None:
-            with suppress(ProcessLookupError):  # its session is its own, and gone only when it has been waited for
-                if self.process.poll() is None:
+            self.process.terminate()  # the leash, which alone can wait until the board is gone
+            try:
+                self.process.wait(END_S)
+            except subprocess.TimeoutExpired:  # it is stopped, say; its session is its own
+                with suppress(ProcessLookupError):
                     os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+                self.process.wait()
             for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:
                     pipe.close()

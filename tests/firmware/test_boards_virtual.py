@@ -229,6 +229,16 @@ def test_a_board_does_not_outlive_its_leash(name: str):
         assert not board.running
 
 
+def test_a_board_whose_leash_is_stopped_is_killed_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    need("posix")
+    monkeypatch.setattr("hwzo.firmware.virtual.END_S", 0.1)
+    with firmware.start("posix") as board:
+        leash = leash_of(board)
+        os.kill(leash, signal.SIGSTOP)
+        board.kill()
+        assert gone_within(leash, 5.0)
+
+
 def test_a_board_that_is_dropped_or_closed_twice_is_gone():
     need("posix")
     board = firmware.start("posix")
