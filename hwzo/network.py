@@ -212,11 +212,11 @@ def sample_losses(outputs: Array, targets: Targets, loss: Loss) -> Array:
 
 
 def output_gradient(outputs: Array, targets: Targets, loss: Loss) -> Array:
-    """Derivative of each sample's loss with respect to the outputs, (batch, units)."""
+    """Derivative of each sample's loss with respect to the outputs (..., batch, units); of their shape."""
     if loss == "cross-entropy":
         exponent = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
         gradient = exponent / exponent.sum(axis=-1, keepdims=True)
-        gradient[np.arange(len(outputs)), targets.astype(np.intp)] -= 1.0
+        gradient[..., np.arange(outputs.shape[-2]), targets.astype(np.intp)] -= 1.0
         return gradient
     return 2.0 * (outputs - targets) / outputs.shape[-1]
 

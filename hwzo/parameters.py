@@ -109,6 +109,15 @@ class ParameterSpec:
         """``theta`` moved into the bounds, (n_params,) float64."""
         return np.minimum(np.maximum(theta, self.lower), self.upper)
 
+    def inside(self, theta: Array, reach: Array | float) -> Array:
+        """``theta`` moved off its bounds just so far that ``reach`` either way stays within them, (n_params,) float64.
+
+        A displacement that a bound cuts off would show a part of the slope only. Where the bounds lie closer together
+        than twice the reach, it is the middle between them.
+        """
+        margin = np.minimum(reach, 0.5 * (self.upper - self.lower))
+        return np.minimum(np.maximum(theta, self.lower + margin), self.upper - margin)
+
     def check(self, theta: Array) -> Array:
         """``theta`` as float64, after checking that a device could hold it; call before any write.
 

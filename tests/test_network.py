@@ -64,13 +64,13 @@ def test_cross_entropy_is_scipys(passes, batch, classes, size, seed):
 @pytest.mark.parametrize("loss", ["cross-entropy", "squared-error"])
 def test_output_gradient_is_the_derivative_of_the_loss(loss):
     rng = np.random.default_rng(0)
-    outputs = rng.standard_normal((4, 3))
+    outputs = rng.standard_normal((2, 4, 3))  # of two passes
     targets = rng.integers(0, 3, 4) if loss == "cross-entropy" else rng.uniform(0, 1, (4, 3))
     h, got = 1e-6, output_gradient(outputs, targets, loss)
     for unit in range(3):
         step = h * np.eye(3)[unit]
         difference = sample_losses(outputs + step, targets, loss) - sample_losses(outputs - step, targets, loss)
-        np.testing.assert_allclose(got[:, unit], difference / (2 * h), atol=1e-8)
+        np.testing.assert_allclose(got[..., unit], difference / (2 * h), atol=1e-8)
 
 
 def test_sigmoid_is_the_logistic_function_far_out_too():

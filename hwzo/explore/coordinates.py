@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -40,15 +40,6 @@ class CoordinateExploration(WeightExploration):
         if self.baseline:
             counters = np.concatenate([counters[:1], counters])
         return Probes(counters, probes.scales, law=probes.law, key=probes.key, step=step, want=probes.want)
-
-    def inward(self, probes: Probes, theta: Array) -> Probes:
-        """One-sided differences near an upper bound are taken downwards, and none reaches beyond a bound."""
-        if self.antithetic:
-            return probes
-        at, spec, scales = probes.counters, self.directions.spec, probes.scales
-        above, below = (spec.upper - theta)[at], (theta - spec.lower)[at]
-        down = (above < scales) & (below > above)
-        return replace(probes, scales=np.where(down, -np.minimum(scales, below), np.minimum(scales, above)))
 
     def recall(self, losses: Array, counters: Indices, scales: Array, step: int) -> Evidence:
         """Evidence whose counters and scales say it all: a displacement would be zeros but for one parameter."""

@@ -62,6 +62,17 @@ class ProgrammedExploration:
         return (where, step[where]) if where.any() else None
 
 
+def pairs(parameters: ParameterSpec, theta: Array, displacements: Array) -> Array:
+    """Candidates (2K, n_params) in pairs, ``displacements`` (K, n_params) to either side of theta.
+
+    Where a bound would cut one of the two off, both lie inwards of theta, as far from each other as elsewhere.
+    """
+    centres = parameters.inside(theta, np.abs(displacements))
+    candidates = np.empty((2 * len(displacements), theta.size))
+    candidates[0::2], candidates[1::2] = centres + displacements, centres - displacements
+    return candidates
+
+
 def program(device: Device, held: Array, target: Array) -> None:
     """Write ``target`` into a device that holds ``held``, (n_params,) each, where they differ."""
     moved = target != held

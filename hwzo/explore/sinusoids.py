@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hwzo.parameters import Array
 from hwzo.philox import philox4x32
 
+PEAK = np.sqrt(2.0)
 STREAM = 35
 """Of Philox, for which parameter has which frequency, and for the phases."""
 
@@ -36,7 +37,7 @@ class Sinusoids:
         frequencies, phases = self._drawn
         # In whole periods first, or the phase of a late reading would be lost in rounding.
         turns = np.mod(np.multiply.outer(readings.astype(np.float64), frequencies), 1.0)
-        return np.sqrt(2.0) * np.sin(2.0 * np.pi * turns + phases)
+        return PEAK * np.sin(2.0 * np.pi * turns + phases)
 
     @cached_property
     def _drawn(self) -> tuple[Array, Array]:

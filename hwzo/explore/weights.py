@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from hwzo.device import Device
 from hwzo.directions import Directions
 from hwzo.errors import CapabilityError, ConfigError
 from hwzo.explore.evidence import Evidence
-from hwzo.parameters import Array
+from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Probes
 
 SPALL_GAMMA = 0.101
@@ -47,10 +47,8 @@ class WeightExploration:
     resolution: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.antithetic and (self.probes < 2 or self.probes % 2):
-            raise ConfigError(
-                f"probes = {self.probes}: antithetic readings come in pairs; use an even number", key="probes"
-            )
+        if self.antithetic:
+            check_pairs(self.probes)
         if self.scale == 0 and not self.read_back:
             raise CapabilityError("nothing displaces the parameters: command a scale, or read the device's noise back")
 
@@ -91,13 +89,12 @@ class WeightExploration:
             want="weights" if self.read_back else "loss",
         )
 
-    def inward(self, probes: Probes, theta: Array) -> Probes:
-        """The probes as they are taken from theta (n_params,): where all parameters move, no sign suits them all."""
-        return probes
-
     def measure(self, device: Device, theta: Array, batch: Batch, step: int) -> Evidence:
         """Take one step's readings on a device that holds theta (n_params,)."""
-        probes = self.inward(self.request(step), theta)
+        probes = self.request(step)
+        if probes.law == "coordinate" and not self.antithetic:
+            scales = inward(probes.scales, probes.counters, theta, self.directions.spec)
+            probes = replace(probes, scales=scales)
         chunk = 1 if self.reprogram else device.capabilities.max_probes
         losses = np.empty(len(probes))
         realised = np.empty((len(probes), theta.size)) if self.read_back else None
@@ -128,3 +125,31 @@ class WeightExploration:
         else:
             np.multiply(self.directions.at(step, counters), scales[:, None], out=displacements)
         return Evidence(losses, counters, scales, displacements, regenerable=True)
+
+
+def check_pairs(probes: int) -> None:
+    """Check that readings of a step can be taken in pairs.
+
+    Raises:
+        ConfigError: an odd number, or none.
+    """
+    if probes < 2 or probes % 2:
+        raise ConfigError(f"probes = {probes}: readings come in pairs; use an even number", key="probes")
+
+
+def inward(scales: Array, counters: NDArray[np.int64], theta: Array, parameters: ParameterSpec) -> Array:
+    """Scales (N,), from 0, of one-sided displacements of one parameter each, such that no bound cuts them off.
+
+    Near its upper bound a parameter is displaced downwards instead. Where all parameters are displaced at once no sign
+    suits them all, and those at a bound show half of their slope.
+
+    Args:
+        scales: (N,), 0 for none.
+        counters: (N,) numbers of the parameters, counted on and on.
+        theta: (n_params,) from where.
+        parameters: whose bounds.
+    """
+    at = counters % parameters.size
+    above, below = (parameters.upper - theta)[at], (theta - parameters.lower)[at]
+    down = (above < scales) & (below > above)
+    return np.where(down, -np.minimum(scales, below), np.minimum(scales, above))

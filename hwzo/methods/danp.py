@@ -73,7 +73,7 @@ class DecorrelatedPerturbation:
         for index, (layer, slot) in enumerate(zip(layers, self.network.blocks(gradient), strict=True)):
             name = f"decorrelation.{index}"
             learned[name] = decorrelated(state[name], _some(layer), self.decorrelation)
-            slot[:-1] = preconditioned(learned[name], slot[:-1])
+            slot[:-1] = preconditioned(state[name], slot[:-1])  # of the R that its inputs were decorrelated by
         return learned, gradient
 
 

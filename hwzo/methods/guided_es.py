@@ -26,10 +26,11 @@ from pydantic import Field
 
 from hwzo.device import Device
 from hwzo.directions import Directions
-from hwzo.errors import CapabilityError, ConfigError
+from hwzo.errors import CapabilityError
 from hwzo.estimate.antithetic import antithetic
 from hwzo.explore.evidence import Evidence
-from hwzo.explore.programmed import ProgrammedExploration, program
+from hwzo.explore.programmed import ProgrammedExploration, pairs, program
+from hwzo.explore.weights import check_pairs
 from hwzo.methods.composition import Rate
 from hwzo.methods.method import Outcome, Record, Start, State
 from hwzo.methods.options import Options
@@ -124,18 +125,16 @@ class Guided:
         return self._stepped(theta, state, gradient, record.rate)
 
     def _pairs(self, theta: Array, state: State, t: int, batch: Batch | None) -> Array:
-        pairs, n, alpha = self.evaluations // 2, theta.size, self.options.alpha
+        counters, n, alpha = np.arange(self.evaluations // 2), theta.size, self.options.alpha
         guide = self._guide(theta, state, batch)
-        moved: Array = np.copy(self.directions.at(t, np.arange(pairs)))
+        moved: Array = np.copy(self.directions.at(t, counters))
         k = int(guide.shape[1])
         if k:
-            numbers = self.within.at(t, IN_SUBSPACE + np.arange(pairs))[:, :k]
+            numbers = self.within.at(t, IN_SUBSPACE + counters)[:, :k]
             moved *= math.sqrt(alpha)
             moved += np.matmul(numbers * math.sqrt((1.0 - alpha) * n / k), np.transpose(guide))
         moved *= self.scale
-        candidates = np.empty((2 * pairs, n))
-        candidates[0::2], candidates[1::2] = theta + moved, theta - moved
-        return self.explore.placed(candidates)
+        return self.explore.placed(pairs(self.explore.parameters, theta, moved))
 
     def _guide(self, theta: Array, state: State, batch: Batch | None) -> Array:
         """The subspace's basis (n_params, k), orthonormal; k is 0 as long as nothing points."""
@@ -148,9 +147,7 @@ class Guided:
         return np.linalg.qr(np.transpose(known))[0]
 
     def _estimate(self, candidates: Array, losses: Array) -> np.ndarray:
-        centre = 0.5 * (candidates[0::2] + candidates[1::2])  # of each pair: it is theta, but for what bounds cut off
-        moved = candidates - np.repeat(centre, 2, axis=0)
-        return antithetic(moved, losses, variance=self.scale**2).astype(np.float32)
+        return antithetic(candidates, losses, variance=self.scale**2).astype(np.float32)
 
     def _stepped(self, theta: Array, state: State, gradient: np.ndarray, rate: float) -> tuple[Array, State]:
         exact = gradient.astype(np.float64)
@@ -167,8 +164,7 @@ def build(settings: Settings, start: Start, options: GuidedOptions | None = None
     chosen, options = settings.only("guided-es", takes).over(DEFAULTS), options or GuidedOptions()
     device = start.device
     probes, parameters, network = chosen.probes or 2, device.parameters, device.capabilities.network
-    if probes % 2:
-        raise ConfigError(f"probes = {probes}: readings come in pairs; use an even number", key="probes")
+    check_pairs(probes)
     if options.guide == "twin" and network is None:
         raise CapabilityError(
             f"{device.info} is not a layered network, so the host has no twin of it; take 'guided-es?guide=past', or "

@@ -66,10 +66,11 @@ class Hizoo:
         return {"curvature": np.ones(n_params)}
 
     def ask(self, theta: Array, state: State, i: int) -> Array:
-        """Theta, and either side of it."""
+        """Theta, off its bounds if need be, and either side of it."""
         moved = self.directions.at(i, NORMAL)[0] / np.sqrt(state["curvature"])
         moved *= self.scale
-        return np.stack([theta, theta + moved, theta - moved])
+        centre = self.directions.spec.inside(theta, np.abs(moved))
+        return np.stack([centre, centre + moved, centre - moved])
 
     def tell(
         self, theta: Array, state: State, i: int, candidates: Array, losses: Array, rate: float

@@ -87,9 +87,8 @@ class LearnedFeedback:
         layers = own_noise(network, theta, nodes.inputs, nodes.activities)
         noise: list[Array] = [layer.explored.reshape(passes, samples, -1) for layer in layers]
 
-        derivatives = [output_gradient(out, batch.targets, batch.loss) for out in nodes.activities[-1]]
-        known: Array = sum(derivatives[1:], derivatives[0]) / passes
         outputs, sizes = nodes.activities[-1], np.abs(nodes.activities[-1][0])
+        known: Array = np.add.reduce(output_gradient(outputs, batch.targets, batch.loss)) / passes
         largest = max(float(state["largest"][0]), float(sizes.max()))
         at_its_end = (sizes >= largest) & np.logical_and.reduce(outputs[1:] == outputs[0])
         known *= ~at_its_end | (known * outputs[0] > 0.0)

@@ -19,8 +19,8 @@ import numpy as np
 from pydantic import Field
 
 from hwzo.directions import Directions
-from hwzo.errors import ConfigError
-from hwzo.explore.programmed import ProgrammedExploration
+from hwzo.explore.programmed import ProgrammedExploration, pairs
+from hwzo.explore.weights import check_pairs
 from hwzo.methods.method import Start, State
 from hwzo.methods.options import Options
 from hwzo.methods.programmed import Programmed
@@ -115,9 +115,7 @@ class Lozo:
     def ask(self, theta: Array, state: State, i: int) -> Array:
         """Pairs, either side of theta."""
         moved = self.scale * self.directions.at(i, self.candidates // 2)
-        pairs = np.empty((self.candidates, theta.size))
-        pairs[0::2], pairs[1::2] = theta + moved, theta - moved
-        return pairs
+        return pairs(self.directions.parameters, theta, moved)
 
     def tell(
         self, theta: Array, state: State, i: int, candidates: Array, losses: Array, rate: float
@@ -134,8 +132,7 @@ def build(settings: Settings, start: Start, options: LozoOptions | None = None) 
     takes = ("probes", "scale", "update", "rate", "schedule")
     chosen = settings.only("lozo", takes).over(DEFAULTS)
     probes = chosen.probes or 2
-    if probes % 2:
-        raise ConfigError(f"probes = {probes}: readings come in pairs; use an even number", key="probes")
+    check_pairs(probes)
     scale = scale_of(chosen, start, central=True)
     start.settings = replace(chosen, scale=scale)
     parameters, options = start.device.parameters, options or LozoOptions()

@@ -172,7 +172,7 @@ def _analogue(settings: Settings, start: Start, options: MgdOptions) -> Programm
         else _Codes(Directions(law, parameters, start.key))
     )
     tau_x = options.tau_x or 16
-    search = Analogue(source, scale, options.tau_p, options.tau_theta or 16, options.tau_hp or 1.0)
+    search = Analogue(parameters, source, scale, options.tau_p, options.tau_theta or 16, options.tau_hp or 1.0)
     keep = [name for name in TAKES if name not in ("probes", "update", "law" if settings.law is None else "")]
     start.settings = replace(chosen, scale=scale).keep(keep)
     reason = "perturbed all the time; a high-pass and a low-pass filter make the gradient"

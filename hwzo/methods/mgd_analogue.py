@@ -19,8 +19,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hwzo.explore.sinusoids import PEAK
 from hwzo.methods.method import State
-from hwzo.parameters import Array
+from hwzo.parameters import Array, ParameterSpec
 
 
 class Source(Protocol):
@@ -36,12 +37,14 @@ class Analogue:
     """See the module; a `Search`.
 
     Args:
+        parameters: of the device; one that stands at a bound is perturbed inwards of it.
         source: of the perturbations.
         scale: c, weight units.
         held: tau_p, readings that a perturbation is held for.
         tau_theta, tau_hp: time constants of the filters, readings.
     """
 
+    parameters: ParameterSpec
     source: Source
     scale: float
     held: int
@@ -55,7 +58,7 @@ class Analogue:
 
     def ask(self, theta: Array, state: State, i: int) -> Array:
         """The perturbed parameters."""
-        return theta + self.scale * self._perturbation(i)
+        return self.parameters.inside(theta, PEAK * self.scale) + self.scale * self._perturbation(i)
 
     def tell(
         self, theta: Array, state: State, i: int, candidates: Array, losses: Array, rate: float

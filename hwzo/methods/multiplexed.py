@@ -20,7 +20,8 @@ from hwzo.directions import Directions
 from hwzo.estimate.forward import forward
 from hwzo.explore.evidence import Evidence
 from hwzo.explore.programmed import ProgrammedExploration, program
-from hwzo.explore.sinusoids import Sinusoids
+from hwzo.explore.sinusoids import PEAK, Sinusoids
+from hwzo.explore.weights import inward
 from hwzo.methods.composition import Rate
 from hwzo.methods.method import Outcome, Record, State
 from hwzo.methods.settings import Exploration
@@ -48,17 +49,16 @@ class Perturbations(Protocol):
     """Where a stretch's perturbations come from."""
 
     @property
-    def scale(self) -> float:
-        """Root mean square of one parameter's perturbation where it is moved, weight units."""
-        ...
-
-    @property
     def variance(self) -> float:
         """Mean square of one parameter's perturbation, weight units squared."""
         ...
 
-    def of(self, stretch: Stretch) -> Array:
-        """(n, n_params), weight units."""
+    def of(self, stretch: Stretch, theta: Array) -> Array:
+        """(n, n_params), weight units, of parameters theta (n_params,)."""
+        ...
+
+    def scales(self, stretch: Stretch, theta: Array) -> Array:
+        """(n,) what of parameters theta (n_params,) is displaced by, weight units; negative: downwards."""
         ...
 
     def read(self, device: Device, theta: Array, stretch: Stretch, held: int, batch: Batch) -> Array:
@@ -83,14 +83,21 @@ class Commanded:
     scale: float
     variance: float
 
-    def of(self, stretch: Stretch) -> Array:
+    def of(self, stretch: Stretch, theta: Array) -> Array:
         """See `Perturbations`."""
-        return self.directions.at(stretch.window, stretch.counters) * self.scale
+        return self.directions.at(stretch.window, stretch.counters) * self.scales(stretch, theta)[:, None]
+
+    def scales(self, stretch: Stretch, theta: Array) -> Array:
+        """See `Perturbations`."""
+        scales = np.full(len(stretch.counters), self.scale)
+        if self.directions.law != "coordinate":
+            return scales
+        return inward(scales, stretch.counters, theta, self.directions.spec)
 
     def read(self, device: Device, theta: Array, stretch: Stretch, held: int, batch: Batch) -> Array:
         """See `Perturbations`."""
         counters = np.repeat(np.concatenate([stretch.counters[:1], stretch.counters]), held)
-        scales = np.repeat(np.concatenate([[0.0], np.full(len(stretch.counters), self.scale)]), held)
+        scales = np.repeat(np.concatenate([[0.0], self.scales(stretch, theta)]), held)
         along = self.directions
         return device.measure(Probes(counters, scales, law=along.law, key=along.key, step=stretch.window), batch).losses
 
@@ -121,7 +128,11 @@ class Sinusoidal:
         """See `Perturbations`."""
         return self.scale**2
 
-    def of(self, stretch: Stretch) -> Array:
+    def scales(self, stretch: Stretch, theta: Array) -> Array:
+        """See `Perturbations`."""
+        return np.full(len(stretch.counters), self.scale)
+
+    def of(self, stretch: Stretch, theta: Array) -> Array:
         """See `Perturbations`."""
         return self.scale * self.sinusoids.at(stretch.window * self.window + stretch.counters)
 
@@ -134,7 +145,8 @@ class Sinusoidal:
         program(device, self._points(theta, stretch)[-1], target)
 
     def _points(self, theta: Array, stretch: Stretch) -> Array:
-        return self.explore.placed(np.concatenate([theta[None], theta + self.of(stretch)]))
+        centre = self.explore.parameters.inside(theta, PEAK * self.scale)
+        return self.explore.placed(np.concatenate([centre[None], centre + self.of(stretch, theta)]))
 
 
 @dataclass(frozen=True)
@@ -182,13 +194,13 @@ class Multiplexed:
         losses, scales = list[Array](), list[Array]()
         counters = list[NDArray[np.int64]]()
         for stretch in self._stretches(t):
-            read = at.read(device, theta, stretch, self.held, batch)
+            read, moved = at.read(device, theta, stretch, self.held, batch), at.scales(stretch, theta)
             target, state = self._learnt(theta, state, stretch, read, rate)
             at.leave(device, theta, target, stretch)
             theta = target
             losses.append(read)
             counters.append(np.repeat(np.concatenate([stretch.counters[:1], stretch.counters]), self.held))
-            scales.append(np.repeat([0.0, at.scale], [self.held, len(read) - self.held]))
+            scales.append(np.repeat(np.concatenate([[0.0], moved]), self.held))
         evidence = Evidence(np.concatenate(losses), np.concatenate(counters), np.concatenate(scales), regenerable=True)
         return Outcome(theta, state, evidence, rate)
 
@@ -213,7 +225,7 @@ class Multiplexed:
 
     def _learnt(self, theta: Array, state: State, stretch: Stretch, losses: Array, rate: float) -> tuple[Array, State]:
         """Parameters and state after a stretch."""
-        moved = np.concatenate([np.zeros((1, theta.size)), self.perturbations.of(stretch)])
+        moved = np.concatenate([np.zeros((1, theta.size)), self.perturbations.of(stretch, theta)])
         means = losses.reshape(-1, self.held).mean(axis=1)
         share = len(stretch.counters) / self.window
         integrated: Array = state["integrated"] + share * forward(moved, means, variance=self.perturbations.variance)

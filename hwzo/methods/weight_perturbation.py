@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from hwzo.device import Device
 from hwzo.directions import Directions, second_moment
 from hwzo.errors import CapabilityError, ConfigError
@@ -14,7 +16,7 @@ from hwzo.estimate.difference import difference
 from hwzo.estimate.forward import forward
 from hwzo.estimate.least_squares import least_squares
 from hwzo.explore.evidence import Evidence
-from hwzo.explore.weights import SPALL_GAMMA, WeightExploration
+from hwzo.explore.weights import SPALL_GAMMA, WeightExploration, check_pairs
 from hwzo.methods.composition import Composition, Rate
 from hwzo.methods.grid_steps import SIGNS, GridSteps, resolution_of
 from hwzo.methods.method import Start
@@ -89,6 +91,12 @@ def compose(
         raise ConfigError(
             "estimator = 'antithetic' needs commanded pairs; intrinsic noise comes as it likes", key="estimator"
         )
+    if estimator == "forward" and reads:
+        raise ConfigError(
+            "estimator = 'forward' needs an undisplaced baseline, which a noisy device has not", key="estimator"
+        )
+    if paired:
+        check_pairs(n)
     least = 1 if estimator == "forward" else 3 if estimator == "difference" else 2
     if n < least:
         compares = f"estimator {estimator!r}" if "estimator" in takes else method
@@ -123,10 +131,6 @@ def compose(
         decay=SPALL_GAMMA if chosen.gains == "spall" else 0.0,
         resolution=resolution,
     )
-    if estimator == "forward" and reads:
-        raise ConfigError(
-            "estimator = 'forward' needs an undisplaced baseline, which a noisy device has not", key="estimator"
-        )
     return Composition(
         exploration,
         explore,
@@ -209,7 +213,7 @@ def _estimate(estimator: Estimator, evidence: Evidence, moment: float | None, re
     moved = evidence.displacements
     if moved is None:
         raise CapabilityError("weight perturbation needs displacements of the parameters")
-    variance = None if moment is None else moment * float(evidence.scales.max()) ** 2
+    variance = None if moment is None else moment * float(np.abs(evidence.scales).max()) ** 2
     match estimator:
         case "block":
             return block(moved, evidence.losses, read_error_variance=read_error, variance=variance)

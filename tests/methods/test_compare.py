@@ -139,9 +139,12 @@ def test_a_signal_ends_runs_after_their_step(tmp_path):
     config.write_text(Comparison.build(given | {"methods": ["spsa"], "budget": "1e6 evaluations"}).to_toml())
     words = [sys.executable, "-m", "hwzo", "compare", config, "--run", tmp_path / "ended"]
     command = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    until(lambda: list((tmp_path / "ended" / "runs").glob("*/journal.sqlite")))
-    command.terminate()
-    _, said = command.communicate(timeout=60)
+    try:
+        until(lambda: list((tmp_path / "ended" / "runs").glob("*/journal.sqlite")))
+        command.terminate()
+        _, said = command.communicate(timeout=180)
+    finally:
+        command.kill()
     assert command.returncode == 143
     assert "the same command goes on" in said
 
@@ -152,7 +155,7 @@ def alive(process):
     return False
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=180.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -138,10 +138,12 @@ def test_a_method_refuses_settings_that_it_would_not_heed(method):
     ],
 )
 def test_settings_that_do_not_go_together(method, settings, key):
+    at = start(crossbar("ideal", "&sigma=0.05"))
     with pytest.raises(ConfigError) as caught:
-        built(crossbar("ideal", "&sigma=0.05"), method, **settings)
+        method_named(method).build(Settings(**settings), at)
     assert caught.value.key == key
     assert key in str(caught.value)
+    assert at.evaluations == 0  # nothing was measured for it
 
 
 def test_an_unknown_method_lists_those_there_are():

@@ -145,7 +145,7 @@ def test_the_analogue_filters_have_the_responses_of_first_order_filters():
     """A step in the loss passes the high-pass as a^(n+1), a = tau_hp / (tau_hp + 1); the low-pass settles as b^n,
     b = tau_theta / (tau_theta + 1)."""
     ones = SimpleNamespace(at=lambda readings: np.ones((len(readings), 1)))
-    search = Analogue(ones, 1.0, 1, tau_theta=4.0, tau_hp=3.0)
+    search = Analogue(QuadraticDevice(1).parameters, ones, 1.0, 1, tau_theta=4.0, tau_hp=3.0)
     state, theta = search.begin(1), np.zeros(1)
     state["before"] = np.array([0.0])
     high, low = [], []

@@ -277,11 +277,11 @@ def test_decorrelated_perturbation_is_activity_perturbation_until_something_is_l
     network = Network.parse("5-4-3")
     theta, batch = problem(network, 10)
     seen = passes(network, theta, batch, [0.1, 0.1], 2, np.random.default_rng(13))
-    rule = DecorrelatedPerturbation(network, 0.0)
-    _, found = rule.gradient(rule.begin(), theta, seen, batch)
+    rule = DecorrelatedPerturbation(network, 0.3)
+    learned, found = rule.gradient(rule.begin(), theta, seen, batch)
     plain = activity_gradient(network, activity_changes(network, seen.inputs, seen.activities), seen.sample_losses)
     np.testing.assert_allclose(found, plain)
-    learned, other = DecorrelatedPerturbation(network, 0.3).gradient(rule.begin(), theta, seen, batch)
+    _, other = rule.gradient(learned, theta, seen, batch)
     assert set(learned) == {"decorrelation.0", "decorrelation.1"}
     blocks = zip(network.blocks(other), network.blocks(plain), learned.values(), strict=True)
     for block, before, matrix in blocks:

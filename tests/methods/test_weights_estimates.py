@@ -330,18 +330,56 @@ def test_mezo_keeps_one_number_for_each_direction():
     assert outcome.state == {}
 
 
-def test_a_parameter_at_its_upper_bound_is_displaced_downwards():
-    """A crossbar cuts off what leads out: the slope of a parameter at +1 is found from below, not as 0."""
+@pytest.mark.parametrize(
+    ("method", "probes"),
+    [
+        ("coordinate", 10),
+        ("mgd?multiplexing=time", 10),
+        ("mgd?multiplexing=time&tau_p=2", 10),
+        ("mgd?multiplexing=frequency", 20),
+    ],
+)
+def test_the_slope_of_a_parameter_at_its_bound_is_found_from_within(method, probes):
+    """A crossbar cuts off what leads out; these methods' estimates are exact, where they see what they displace."""
     device = hwzo.connect("crossbar:ideal?layers=4-2&window=1&dac_bits=0&adc_bits=0&seed=3")
     batch = Batch(np.random.default_rng(0).uniform(-1, 1, (8, 4)), np.arange(8) % 2)
-    theta = np.array([1.0, -1.0, 0.8, 0.0, 1.0, 0.3, -0.9, 1.0, 0.2, 1.0])
+    theta, c = np.array([1.0, -1.0, 0.8, 0.0, 1.0, 0.3, -0.9, 1.0, 0.2, 1.0]), 1e-3
     device.program(theta)
-    settings = Settings(scale=1e-3, probes=10, update="sgd")
-    method = method_named("coordinate").build(settings, Start(device, theta, batch, key=1))
-    evidence = method.explore.measure(device, theta, batch, 0)
-    found = method.estimate(evidence, theta)
+    settings = Settings(scale=c, probes=probes, update="sgd", rate=1.0, schedule="constant")
+    learner = method_named(method).build(settings, Start(device, theta, batch, key=1))
+    outcome = learner.step(device, theta, learner.begin(10), batch, 0, 0.0)
     _, gradient = Network((4, 2)).gradient(theta, batch.inputs, batch.targets, batch.loss)
-    np.testing.assert_allclose(found, gradient, atol=2e-3)
+    assert np.count_nonzero((np.abs(theta) == 1.0) & (theta * gradient > 0.05)) == 3  # at a bound, and leaving it
+    np.testing.assert_allclose(outcome.theta, np.clip(theta - gradient, -1, 1), atol=3e-3)
+    if "frequency" not in method:  # and the record says which way they went
+        went = dict(zip(outcome.evidence.counters.tolist(), outcome.evidence.scales.tolist(), strict=True))
+        assert [went[i] < 0 for i in range(10)] == (theta == 1.0).tolist()
+
+
+@pytest.mark.parametrize("method", ["lozo", "hizoo", "guided-es?alpha=1", "mgd?analogue=true&tau_hp=1e9&tau_theta=1"])
+def test_pairs_at_a_bound_show_all_of_the_slope(method):
+    """The mean over 2,000 rounds of a linear loss, without steps, is its slope (the analogue form's, for tau_theta = 1
+    and losses whose mean is 0, half of it): each of eight parameters, four at their bounds, within 5 standard errors.
+    """
+    spec = QuadraticDevice(8, laws=frozenset()).parameters
+    theta, slope = np.array([2.0, 2.0, -2.0, -2.0, 0.0, 0.1, -0.5, 1.9]), np.array([1.0, -2, 3, -1, 2, 1, -1, 2])
+    device = QuadraticDevice(8, laws=frozenset())
+    device.program(theta)
+    learner = method_named(method).build(Settings(scale=0.2), Start(device, theta, BATCH, KEY))
+    found = []
+    for i in range(2000):
+        state = learner.begin(8)
+        if method.startswith("guided-es"):
+            points = learner._pairs(theta, state, i, None)
+            found.append(learner._estimate(points, points @ slope))
+            continue
+        points = spec.clip(learner.search.ask(theta, state, i))
+        if "analogue" in method:
+            state["before"] = np.array([spec.inside(theta, np.sqrt(2) * 0.2) @ slope])
+        moved, _ = learner.search.tell(theta, state, i, points, points @ slope, 1.0)
+        found.append((theta - moved) * (2.0 if "analogue" in method else 1.0))
+    for column, expected in zip(np.transpose(found), slope, strict=True):
+        within(column, expected)
 
 
 @pytest.mark.parametrize("method", ["reszo", "selection", "metropolis"])
