@@ -156,9 +156,7 @@ def evaluate_at(
                 watch(done, repeats)
                 rows.append(_aged(held, guard, ages, compensation, batch))
     finally:
-        if ours:
-            guard.close()
-        guard.release()
+        guard.leave(ours=ours)
     return Aging(
         device=guard.info.url,
         emulated=guard.info.emulated,
@@ -198,9 +196,7 @@ def _open(
         corrections = deployment.corrections if same else None
         return _Held(weights, MappedDevice(guard, mapping, corrections), deployment.tolerance.value), ours
     except BaseException:
-        if ours:
-            guard.close()
-        guard.release()
+        guard.leave(ours=ours)
         raise
 
 

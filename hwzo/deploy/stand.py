@@ -109,12 +109,8 @@ class Stand:
     learned_accuracy: float | None = None
 
     def close(self) -> None:
-        """Close the device if it was opened here."""
-        try:
-            if self.ours:
-                self.guard.close()
-        finally:
-            self.guard.release()
+        """Close the device, if it was opened here; see `GuardedDevice.leave`."""
+        self.guard.leave(ours=self.ours)
 
 
 def open_for(

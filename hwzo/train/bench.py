@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from hwzo.data.catalogue import load_task
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
 from hwzo.device import Device
-from hwzo.errors import ConfigError, HwzoError
+from hwzo.errors import ConfigError
 from hwzo.methods.method import Method
 from hwzo.methods.settings import Settings
 from hwzo.network import Network
@@ -23,8 +22,6 @@ from hwzo.probes import Batch
 from hwzo.registry import connect
 from hwzo.train.config import TrainConfig
 from hwzo.train.guard import GuardedDevice
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -36,14 +33,8 @@ class Bench:
     ours: bool
 
     def close(self) -> None:
-        """Close the device, if it was opened here; one that doesn't close well is told of and hides nothing."""
-        try:
-            if self.ours:
-                self.device.close()
-        except HwzoError as error:  # the work is done, or failed for a reason that matters more
-            _log.warning("%s; look after the device, what was measured before is kept", error)
-        finally:
-            self.device.release()
+        """Close the device, if it was opened here; see `GuardedDevice.leave`."""
+        self.device.leave(ours=self.ours)
 
 
 def open_bench(config: TrainConfig, task: Task | None, device: Device | None, url: str | None = None) -> Bench:

@@ -18,7 +18,6 @@ from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.network import Network, accuracy
 from hwzo.probes import Probes
 from hwzo.registry import connect
-from hwzo.train.bench import Bench
 from hwzo.train.folder import RunFolder
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.weights import Weights
@@ -121,7 +120,7 @@ def evaluate(
             loss=fmean(losses),
         )
     finally:
-        Bench(chosen, guard, ours=opened is not device).close()
+        guard.leave(ours=opened is not device)
 
 
 def load_weights(path: Path) -> Weights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from operator import index
@@ -16,6 +17,8 @@ from hwzo.device import Capabilities, Device, DeviceInfo, EmulatedDevice, Gained
 from hwzo.errors import DeviceError, DeviceTimeoutError, HwzoError, MeasurementError
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Cost, Probes, Readings
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -122,6 +125,19 @@ class GuardedDevice:
             if not self._closed:
                 self._closed = True
                 self._ask("close", lambda: self.device.close(), max(CLOSE_S, self.timeout_s))
+        finally:
+            self.release()
+
+    def leave(self, *, ours: bool) -> None:
+        """End the work with the device: close it if it was opened for that, and give SIGALRM back.
+
+        One that doesn't close well is told of and hides nothing.
+        """
+        try:
+            if ours:
+                self.close()
+        except HwzoError as error:  # the work is done, or failed for a reason that matters more
+            _log.warning("%s; look after the device, what was measured before is kept", error)
         finally:
             self.release()
 

@@ -37,12 +37,8 @@ class Stand:
     ours: bool
 
     def close(self) -> None:
-        """Close the device, if it was opened here, and give its alarm back."""
-        try:
-            if self.ours:
-                self.device.close()
-        finally:
-            self.device.release()
+        """Close the device, if it was opened here; see `GuardedDevice.leave`."""
+        self.device.leave(ours=self.ours)
 
 
 def open_stand(device: str | Device, task: str | Task | None, seed: int) -> Stand:

@@ -15,6 +15,7 @@ import pytest
 import hwzo
 from hwzo.data.catalogue import load_task
 from hwzo.deploy import deployment as files
+from hwzo.deploy import stand
 from hwzo.deploy.bundle import ProbeSet, write_bundle
 from hwzo.deploy.closed_loop import State
 from hwzo.deploy.deploying import deploy
@@ -62,6 +63,24 @@ def test_on_an_ideal_device_the_weights_are_there_and_the_accuracy_is_the_networ
     # Written once, and three times where it was looked at what a write leaves.
     assert set(done.written.writes.tolist()) == {1, 4}
     assert not (tmp_path / "d.h5.part").exists()
+
+
+def test_a_device_that_does_not_close_takes_no_finished_deployment_along(
+    learned: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def opened(*args: Any, **options: Any) -> Any:
+        device: Any = hwzo.connect(*args, **options)
+
+        def close() -> None:
+            raise DeviceError("the port is gone")
+
+        device.close = close
+        return device
+
+    monkeypatch.setattr(stand, "connect", opened)
+    done = deploy(learned, IDEAL, output=tmp_path / "d.h5", gains=False)
+    assert Deployment.load(tmp_path / "d.h5").result == done.result
+    assert "the port is gone" in caplog.text
 
 
 def test_stuck_cells_are_compensated_and_the_accuracy_comes_back(learned: Weights, tmp_path: Path) -> None:

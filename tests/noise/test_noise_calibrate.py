@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from hwzo import connect
-from hwzo.errors import ConfigError, FileError, MeasurementError
+from hwzo.errors import ConfigError, DeviceError, FileError, MeasurementError
 from hwzo.noise import Profile, curvature, profile_file, step_response
 from hwzo.noise.check import compare
 from hwzo.noise.quantity import Quantity
 from hwzo.testing.quadratic import QuadraticDevice
-from hwzo.train import calibration
+from hwzo.train import calibration, stand
 from hwzo.train.calibration import calibrate, check
 from hwzo_backends.crossbar.pcm import nandakumar_programming_sd
 
@@ -127,6 +127,23 @@ def test_the_device_is_left_as_it_was():
     before = device.snapshot()
     calibrate(device, seed=17)
     assert device.snapshot() == before
+
+
+def test_a_device_that_does_not_close_takes_no_finished_calibration_along(tmp_path, monkeypatch, caplog):
+    def opened(*args, **options):
+        device = connect(*args, **options)
+
+        def close():
+            raise DeviceError("the port is gone")
+
+        device.close = close
+        return device
+
+    monkeypatch.setattr(stand, "connect", opened)
+    target = tmp_path / "profile.h5"
+    profile = calibrate(f"crossbar:ideal?{SMALL}", target, seed=17, only=frozenset({"loss"}))
+    assert Profile.load(target).quantities == profile.quantities
+    assert "the port is gone" in caplog.text
 
 
 class Hardware:
