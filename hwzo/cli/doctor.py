@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ from hwzo.cli.terminal import say, show, table
 from hwzo.data.fashion import DEBIAN_FOLDER, VARIABLE
 from hwzo.errors import ConfigError, DeviceError, HwzoError
 from hwzo.registry import backends, load
+from hwzo.say import Say
 
 NAME = "doctor"
 _EXTRAS = (
@@ -46,7 +46,7 @@ class Installs(Protocol):
         """
         ...
 
-    def install(self, say: Callable[[str], None]) -> str:
+    def install(self, say: Say) -> str:
         """Install what is missing, quickly if nothing is; ``say`` is told what takes long.
 
         Returns:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwzo.say import Say
+
 if TYPE_CHECKING:
     from hwzo.data.task import Task
     from hwzo.deploy.closed_loop import Progress
@@ -31,7 +33,7 @@ def deploy(
     seed: int = 0,
     force: bool = False,
     watch: Callable[[Progress], None] | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> Deployment:
     """Put learned weights into a device and prove that they are there.
 

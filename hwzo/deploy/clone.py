@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -15,10 +14,10 @@ from hwzo.errors import CapabilityError, ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.registry import DeviceURL, connect
+from hwzo.say import Say
 from hwzo.train.weights import Weights
 
 REPEATS = 32
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from hwzo.deploy.mapped import MappedDevice
 from hwzo.deploy.mapping import Mapping
 from hwzo.deploy.preparing import find_tolerance, first_mapping, reordered
 from hwzo.deploy.result import Result
-from hwzo.deploy.stand import Say, Settings, Stand, TouchUp, fitted, open_for
+from hwzo.deploy.stand import Settings, Stand, TouchUp, fitted, open_for
 from hwzo.deploy.tolerance import Tolerance
 from hwzo.deploy.touch_up import touched_up
 from hwzo.deploy.work import Work
@@ -30,6 +30,7 @@ from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
 from hwzo.noise.profile import DeviceRecord, Profile
 from hwzo.parameters import Array, parameters_crc32
+from hwzo.say import Say
 from hwzo.train.weights import Weights
 
 SHARE = 0.99

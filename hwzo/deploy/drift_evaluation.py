@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -26,6 +26,7 @@ from hwzo.errors import CapabilityError, ConfigError
 from hwzo.network import Network, accuracy
 from hwzo.probes import Batch, Probes
 from hwzo.registry import connect
+from hwzo.say import Say
 from hwzo.train.evaluate import MOST_REPEATS, Watch, check_fit
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.weights import Weights
@@ -116,7 +117,7 @@ def evaluate_at(
     task: str | Task | None = None,
     repeats: int = 10,
     watch: Watch = lambda done, of: None,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> Aging:
     """Program weights into an emulated device, let time pass, and read the test split at each age, ``repeats`` times.
 
@@ -168,9 +169,7 @@ def evaluate_at(
     )
 
 
-def _open(
-    source: object, device: str | Device | None, task: str | Task | None, say: Callable[[str], None]
-) -> tuple[_Held, bool]:
+def _open(source: object, device: str | Device | None, task: str | Task | None, say: Say) -> tuple[_Held, bool]:
     """The source's weights, on a device; and whether that was opened here."""
     deployment = Deployment.load(source) if isinstance(source, str | Path) and str(source).endswith(".h5") else source
     if isinstance(deployment, Deployment):

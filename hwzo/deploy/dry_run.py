@@ -16,13 +16,14 @@ from hwzo.deploy.deploying import carried_out, check
 from hwzo.deploy.endurance import endured
 from hwzo.deploy.journal import Journal
 from hwzo.deploy.mapping import choose_mapping
-from hwzo.deploy.stand import Say, Settings, Stand, fitted, open_for
+from hwzo.deploy.stand import Settings, Stand, fitted, open_for
 from hwzo.deploy.stuck import StuckCells
 from hwzo.deploy.tolerance import ReadError, Tolerance, choose_tolerance, look_writes, residual_of, subset
 from hwzo.deploy.work import Work
 from hwzo.device import Device, EmulatedDevice, GainedDevice
 from hwzo.noise.profile import Profile
 from hwzo.probes import Cost
+from hwzo.say import Say
 
 ROUNDS = 4
 """Of correcting, that a deployment usually takes: each reads all cells."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
+
+from hwzo.say import Say
 
 if TYPE_CHECKING:
     from hwzo.data.task import Task
@@ -26,7 +28,7 @@ def evaluate(
     at: None = None,
     compensate: Compensation | None = None,
     watch: Watch = ...,
-    say: Callable[[str], None] = ...,
+    say: Say = ...,
 ) -> Evaluation: ...
 
 
@@ -40,7 +42,7 @@ def evaluate(
     at: str | Iterable[str | float],
     compensate: Compensation | None = None,
     watch: Watch = ...,
-    say: Callable[[str], None] = ...,
+    say: Say = ...,
 ) -> Aging: ...
 
 
@@ -53,7 +55,7 @@ def evaluate(
     at: str | Iterable[str | float] | None = None,
     compensate: Compensation | None = None,
     watch: Watch = lambda done, of: None,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> Evaluation | Aging:
     """Accuracy of learned weights on a device, mean and standard error; with ``at``, at several ages of the device.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from hwzo.deploy.stuck import StuckCells
 from hwzo.device import Device
 from hwzo.noise.profile import Profile
 from hwzo.parameters import Array
+from hwzo.say import Say
 
 __all__ = ["Bought", "Mapping", "StuckCells", "choose_mapping"]
 
@@ -47,7 +47,7 @@ def choose_mapping(
     stuck: StuckCells | None = None,
     inputs: Array | None = None,
     measure: bool = True,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> tuple[Mapping, list[Bought]]:
     """A mapping of the network's weights ``theta`` (n,) onto a device, and what each part of it buys.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hwzo.errors import CapabilityError, ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.registry import connect
+from hwzo.say import Say
 from hwzo.train.bench import device_seed
 from hwzo.train.budget import Budget
 from hwzo.train.evaluate import check_fit
@@ -28,7 +28,6 @@ from hwzo.train.weights import Weights
 
 METHOD = "intrinsic"
 """Of a touch-up."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

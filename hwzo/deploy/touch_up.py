@@ -18,6 +18,7 @@ from hwzo.deploy.worth import validated
 from hwzo.errors import CapabilityError, ConfigError, FileError, StoppedError
 from hwzo.methods.registry import method_named
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.train.config import TrainConfig
 from hwzo.train.folder import RunFolder
 from hwzo.train.loop import Progress
@@ -117,7 +118,7 @@ def _learned(
     task: Task,
     run: Path,
     watch: Callable[[Progress], None],
-    say: Callable[[str], None],
+    say: Say,
 ) -> Array:
     """What the weights that the device holds become, (n,), by a run in that folder; one that was begun goes on."""
     begun = run.with_name(run.name + ".start.safetensors")

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from hwzo.deploy.closed_loop import Progress, Watch, Written, program_and_verify
 from hwzo.deploy.journal import Arrays, Journal, Outcome
 from hwzo.deploy.mapping import Bought
-from hwzo.deploy.stand import Say, Settings, Stand
+from hwzo.deploy.stand import Settings, Stand
 from hwzo.deploy.tolerance import Tolerance
 from hwzo.noise.profile import Profile
 from hwzo.parameters import Array
 from hwzo.probes import Cost
+from hwzo.say import Say
 
 
 class Work:

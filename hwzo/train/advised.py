@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from hwzo.noise.advice import SMALLEST, Advice, advise, own_noise
 from hwzo.noise.analysis import analyse
 from hwzo.noise.measurements import measurements
 from hwzo.noise.profile import DeviceRecord, Manifest, Profile
+from hwzo.say import Say
 from hwzo.train.bench import open_bench
 from hwzo.train.budget import Budget
 from hwzo.train.campaign import Campaign
@@ -41,7 +42,7 @@ def advised(
     *,
     task: Task | None = None,
     device: Device | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> dict[str, Any]:
     """``given`` with what a profile advises for the rest; each choice is told with its reason.
 
@@ -91,7 +92,7 @@ def advised(
     return whole
 
 
-def advised_at_start(config: TrainConfig, start: Start, say: Callable[[str], None]) -> Settings:
+def advised_at_start(config: TrainConfig, start: Start, say: Say) -> Settings:
     """The settings of a run without a profile: what isn't set follows from a short calibration of its own.
 
     It measures what decides between settings, on the run's first minibatch and at its first parameters: the loss's

@@ -20,15 +20,16 @@ from hwzo.noise.check import CHECKED, SHARE, Comparison, compare
 from hwzo.noise.journal import Journal
 from hwzo.noise.measurements import Measurement, measurements
 from hwzo.noise.profile import DeviceRecord, Manifest, Profile
+from hwzo.say import Say
 from hwzo.train.budget import Budget
-from hwzo.train.campaign import Campaign, Progress, Say, Watch
+from hwzo.train.campaign import Campaign, Progress, Watch
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.stand import open_stand
 
 HOTTEST_K = 2000.0
 """Above this nothing that computes is solid: a temperature is mistyped."""
 
-__all__ = ["Progress", "Say", "Watch", "calibrate", "check"]
+__all__ = ["Progress", "Watch", "calibrate", "check"]
 
 
 def calibrate(

@@ -11,6 +11,7 @@ from hwzo.noise.journal import Entry, Journal
 from hwzo.noise.measurements import Measurement
 from hwzo.noise.setup import Raw, Setup
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.train.bench import fresh_parameters
 from hwzo.train.budget import Budget, Spent
 from hwzo.train.stand import Stand
@@ -35,7 +36,6 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
-Say = Callable[[str], None]
 
 
 class Campaign:

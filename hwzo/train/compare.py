@@ -20,6 +20,7 @@ from typing import Any
 from hwzo.errors import CapabilityError, ConfigError, FileError, HwzoError, StoppedError
 from hwzo.lease import Lease
 from hwzo.registry import DeviceURL, backends, load
+from hwzo.say import Say
 from hwzo.train.bench import open_bench
 from hwzo.train.comparison import Cell, Comparison, Outcome
 from hwzo.train.config import TrainConfig, read_toml
@@ -27,8 +28,6 @@ from hwzo.train.result import Result
 from hwzo.train.start import start
 from hwzo.train.tensors import write_atomically
 from hwzo.train.tuning import Tuning, tuned
-
-Say = Callable[[str], None]
 
 CONFIG = "compare.toml"
 """In a comparison's folder: what is compared."""

@@ -19,6 +19,7 @@ from hwzo.methods.registry import method_named
 from hwzo.network import accuracy
 from hwzo.parameters import parameters_crc32
 from hwzo.probes import Batch, Cost, Probes
+from hwzo.say import Say
 from hwzo.tape import Call
 from hwzo.train.bench import first_batch, key_of, settings_of
 from hwzo.train.budget import Budget
@@ -58,7 +59,6 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
-Say = Callable[[str], None]
 
 
 @dataclass

@@ -11,6 +11,7 @@ from hwzo.device import Device
 from hwzo.errors import ConfigError, FileError
 from hwzo.methods.method import Record, Start
 from hwzo.methods.registry import method_named
+from hwzo.say import Say
 from hwzo.train.bench import Bench, about, first_batch, key_of, open_bench, settings_of
 from hwzo.train.budget import Budget
 from hwzo.train.checkpoint import Checkpoint
@@ -18,7 +19,7 @@ from hwzo.train.config import TrainConfig
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
 from hwzo.train.lookout import lookout_of
-from hwzo.train.loop import DEFAULT_TARGET, Loop, Say, Watch
+from hwzo.train.loop import DEFAULT_TARGET, Loop, Watch
 from hwzo.train.result import Result
 
 

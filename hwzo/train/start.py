@@ -15,6 +15,7 @@ from hwzo.methods.method import Start
 from hwzo.methods.registry import Entry, method_named
 from hwzo.noise.profile import Profile
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.tape import Call
 from hwzo.train.advised import advised_at_start
 from hwzo.train.bench import Bench, about, first_batch, fresh_parameters, key_of, open_bench
@@ -25,7 +26,7 @@ from hwzo.train.evaluate import check_fit, load_weights
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
 from hwzo.train.lookout import lookout_of
-from hwzo.train.loop import Loop, Say, Watch
+from hwzo.train.loop import Loop, Watch
 from hwzo.train.recorded import description, recorded
 from hwzo.train.result import Result
 from hwzo.train.resume import go_on

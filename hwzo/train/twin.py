@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
@@ -13,6 +11,7 @@ from hwzo.noise.profile import Profile
 from hwzo.noise.setup import Setup
 from hwzo.noise.twin import Gap, gaps
 from hwzo.registry import DeviceURL
+from hwzo.say import Say
 from hwzo.train.bench import fresh_parameters
 from hwzo.train.guard import GuardedDevice
 from hwzo.train.stand import open_stand
@@ -30,7 +29,7 @@ def twin_url(profile: Profile, seed: int = 0) -> str:
 
 
 def compare_with_twin(
-    profile: Profile, device: str | Device, *, seed: int = 0, say: Callable[[str], None] = lambda text: None
+    profile: Profile, device: str | Device, *, seed: int = 0, say: Say = lambda text: None
 ) -> tuple[str, list[Gap]]:
     """Take the same readings of a device and of the twin of its profile; see `hwzo.noise.twin.gaps`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +15,7 @@ from hwzo.noise.profile import Profile
 from hwzo.noise.quantiles import student_tail
 from hwzo.noise.twin import ALPHA
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.train.budget import Budget
 from hwzo.train.config import TrainConfig
 from hwzo.train.run import load_run
@@ -52,7 +52,7 @@ def train_with_twin(
     budget: str,
     seeds: int = SEEDS,
     seed: int = 0,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> list[Stretch]:
     """Train a device and the twin of its profile, each from the same starts and on the same samples.
 

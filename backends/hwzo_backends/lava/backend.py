@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hwzo.errors import ConfigError
 from hwzo.network import Network
 from hwzo.registry import DeviceURL, Listing
+from hwzo.say import Say
 from hwzo_backends.lava import environment
 from hwzo_backends.lava.device import LavaDevice
 from hwzo_backends.lava.options import resolve
@@ -48,7 +49,7 @@ class LavaBackend:
         """
         return str(environment.checked(environment.python()))
 
-    def install(self, say: Callable[[str], None]) -> str:
+    def install(self, say: Say) -> str:
         """Make Lava's environment unless it is there, telling ``say`` what takes long; what is there now.
 
         Raises:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hwzo.errors import DeviceError
+from hwzo.say import Say
 from hwzo_backends.lava.inside.vitals import die_by
 from hwzo_backends.lava.worker_process import COMMAND, MAIN, VARIABLE, mended_by
 
@@ -114,7 +115,7 @@ def lacking() -> str:
     return f"Lava is not installed; this installs it, in an environment of its own: {COMMAND}"
 
 
-def install(say: Callable[[str], None]) -> Environment:
+def install(say: Say) -> Environment:
     """Make the environment unless it is there and counts as it should; one process makes it, others wait.
 
     Raises:
@@ -167,7 +168,7 @@ def checked(interpreter: Path) -> Environment:
     return Environment(str(interpreter), told["python"], told["lava"], told["numpy"], told["hooked"])
 
 
-def _made(place: Path, say: Callable[[str], None]) -> Environment:
+def _made(place: Path, say: Say) -> Environment:
     interpreter, why = _interpreter()
     say(f"installing lava-nc {LAVA} under {why}, in {place} (once, some 400 MB)")
     for left in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 from hwzo.errors import ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.stages.convolution import Pooling
 
-Say = Callable[[str], None]
 Numbers = NDArray[Any]
 Ending = Literal["softmax", "log-softmax", "sigmoid"]
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from hwzo.data.catalogue import load_task
 from hwzo.data.task import Task
-from hwzo.deploy.sources.chain import Say
 from hwzo.errors import ConfigError
 from hwzo.network import ACTIVATIONS, Network
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.train.weights import Weights
 
 SAMPLES = 2000

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from hwzo.deploy.bundle import read_bundle
 from hwzo.deploy.sources import nir_file, onnx_file, safetensors_file, sklearn_mlp, state_dict, torch_file, torch_object
-from hwzo.deploy.sources.chain import Say, activation_named
+from hwzo.deploy.sources.chain import activation_named
 from hwzo.deploy.sources.foreign import for_task, foreign_weights
 from hwzo.errors import ConfigError, FileError
 from hwzo.network import Network
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.train.evaluate import load_weights
 from hwzo.train.weights import Weights
 

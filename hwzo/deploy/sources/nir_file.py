@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from hwzo import nir
-from hwzo.deploy.sources.chain import Say, activation_named
+from hwzo.deploy.sources.chain import activation_named
 from hwzo.errors import ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.train.weights import Weights
 
 

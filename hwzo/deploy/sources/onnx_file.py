@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.deploy.sources.chain import Chain, Say
+from hwzo.deploy.sources.chain import Chain
 from hwzo.errors import ConfigError, FileError
 from hwzo.extras import extra
 from hwzo.network import Network
 from hwzo.parameters import Array
+from hwzo.say import Say
 
 Foreign = Any
 """Something of the package onnx, or a value out of a file."""

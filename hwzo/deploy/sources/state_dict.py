@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.deploy.sources.chain import Chain, Say, activation_named
+from hwzo.deploy.sources.chain import Chain, activation_named
 from hwzo.errors import ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array
+from hwzo.say import Say
 from hwzo.stages import Convolution, Dense
 
 Tensor = NDArray[Any]

@@ -8,11 +8,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.deploy.sources.chain import Chain, Say
+from hwzo.deploy.sources.chain import Chain
 from hwzo.deploy.sources.state_dict import network_of as network_of_tensors
 from hwzo.errors import ConfigError
 from hwzo.network import Network
 from hwzo.parameters import Array
+from hwzo.say import Say
 
 Foreign = Any
 ACTIVATION = {
