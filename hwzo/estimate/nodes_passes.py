@@ -52,10 +52,7 @@ class LayerPasses:
 
 def heard_nodes(layers: Sequence[LayerPasses]) -> Array | float:
     """Nodes of all layers that counted in a sample, all but those that a pool passed over: (batch,), or one number."""
-    total: Array | float = 0.0
-    for layer in layers:
-        total = total + layer.count
-    return total
+    return sum((layer.count for layer in layers), 0.0)
 
 
 def own_noise(network: Network, theta: Array, inputs: Array, nodes: Sequence[Array]) -> list[LayerPasses]:

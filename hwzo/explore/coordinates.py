@@ -43,7 +43,7 @@ class CoordinateExploration(WeightExploration):
 
     def recall(self, losses: Array, counters: Indices, scales: Array, step: int) -> Evidence:
         """Evidence whose counters and scales say it all: a displacement would be zeros but for one parameter."""
-        return Evidence(losses, counters, scales, regenerable=True)
+        return Evidence(losses, counters, scales)
 
     def _between(self, start: int, stop: int) -> Indices:
         """The parameters from one place in the order of the whole run to another."""

@@ -1,4 +1,4 @@
-"""What a step saw: displacements and losses, or two noisy passes through the nodes."""
+"""What a step saw: displacements and losses, or noisy passes through the nodes."""
 
 from __future__ import annotations
 
@@ -33,17 +33,14 @@ class Evidence:
     Args:
         losses: (N,) float64, mean loss of each reading.
         counters, scales: (N,), what was commanded.
-        displacements: (N, n_params) float64, weight units: commanded plus readable intrinsic; None for node methods.
-        nodes: for node methods.
-        regenerable: True if the displacements follow from counters and scales alone.
+        displacements: (N, n_params) float64, weight units: commanded plus readable intrinsic; None where losses and
+            what was commanded say it all.
     """
 
     losses: Array
     counters: NDArray[np.int64]
     scales: Array
     displacements: Array | None = None
-    nodes: Nodes | None = None
-    regenerable: bool = False
 
     @cached_property
     def commanded(self) -> int:

@@ -18,28 +18,32 @@ from hwzo.probes import Batch, Probes
 
 @dataclass(frozen=True)
 class NodeExploration:
-    """Two passes a step; what their nodes differ by is the exploration.
+    """Passes over one batch; what their nodes do beyond their usual is the exploration.
 
     Args:
-        evaluations: passes a step.
+        passes: a step.
     """
 
-    evaluations: int = 2
+    passes: int
 
-    def measure(self, device: Device, theta: Array, batch: Batch, step: int) -> Evidence:
-        """Take one step's passes on a device that holds theta (n_params,)."""
+    def measure(self, device: Device, batch: Batch) -> tuple[Evidence, Nodes]:
+        """Take one step's passes, and what the nodes did in them.
+
+        Raises:
+            CapabilityError: the device returned no nodes.
+        """
         readings = device.measure(self._probes, batch)
         if readings.nodes is None:
             raise CapabilityError(f"{device.info} did not return the node activities that it declares")
         nodes = Nodes(readings.nodes, sample_losses(readings.nodes[-1], batch.targets, batch.loss), batch.inputs)
         counters, scales = self._nothing
-        return Evidence(readings.losses, counters, scales, nodes=nodes)
+        return Evidence(readings.losses, counters, scales), nodes
 
     @cached_property
     def _probes(self) -> Probes:
-        return Probes.plain(self.evaluations, want="nodes")
+        return Probes.plain(self.passes, want="nodes")
 
     @cached_property
     def _nothing(self) -> tuple[NDArray[np.int64], Array]:
         """Counters and scales: nothing is commanded."""
-        return np.zeros(self.evaluations, dtype=np.int64), np.zeros(self.evaluations)
+        return np.zeros(self.passes, dtype=np.int64), np.zeros(self.passes)

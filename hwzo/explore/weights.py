@@ -124,7 +124,7 @@ class WeightExploration:
             np.multiply(self.directions.at(step, counters[1:]), scales[1:, None], out=displacements[1:])
         else:
             np.multiply(self.directions.at(step, counters), scales[:, None], out=displacements)
-        return Evidence(losses, counters, scales, displacements, regenerable=True)
+        return Evidence(losses, counters, scales, displacements)
 
 
 def check_pairs(probes: int) -> None:

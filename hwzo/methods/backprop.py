@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from hwzo.methods.host_reference import HostReference, known_network
 from hwzo.methods.method import Start, State
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of
+from hwzo.methods.weight_perturbation import rate_of, update_of
 from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.probes import Batch
-from hwzo.update import UPDATES
 
 DEFAULTS = Settings(update="adam", rate=0.01, schedule="linear")
 
@@ -40,7 +39,7 @@ def build(settings: Settings, start: Start) -> HostReference:
     start.settings = chosen = settings.only("backprop", ("update", "rate", "schedule")).over(DEFAULTS)
     return HostReference(
         Backprop(known_network(start, "backprop")),
-        UPDATES[chosen.update or "adam"],
+        update_of(chosen),
         rate_of(chosen),
         start.device.parameters,
         "host-side reference: the gradient is computed in float64, the device is only written to",

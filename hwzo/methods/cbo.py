@@ -28,7 +28,7 @@ from hwzo.explore.programmed import ProgrammedExploration
 from hwzo.methods.method import Start, State
 from hwzo.methods.options import Options
 from hwzo.methods.programmed import Programmed
-from hwzo.methods.settings import Settings
+from hwzo.methods.settings import Settings, known
 from hwzo.methods.weight_perturbation import rate_of
 from hwzo.parameters import Array
 
@@ -107,7 +107,7 @@ def soft_minimum(losses: Array, alpha: float) -> Array:
 def build(settings: Settings, start: Start, options: CboOptions | None = None) -> Programmed:
     """The method; any device that can be programmed will do."""
     start.settings = chosen = settings.only("cbo", ("probes", "scale", "rate", "schedule")).over(DEFAULTS)
-    count, scale = chosen.probes or 8, chosen.scale or 0.2
+    count, scale = known(chosen.probes), known(chosen.scale)
     if count < 2:
         raise ConfigError("probes = 1: a consensus needs at least 2 particles", key="probes")
     parameters = start.device.parameters

@@ -24,7 +24,7 @@ from hwzo.errors import ConfigError
 from hwzo.explore.programmed import ProgrammedExploration
 from hwzo.methods.method import Start, State
 from hwzo.methods.programmed import Programmed
-from hwzo.methods.settings import Settings
+from hwzo.methods.settings import Settings, known
 from hwzo.parameters import Array
 
 DEFAULTS = Settings(scale=0.05)
@@ -112,7 +112,7 @@ def build_separable(settings: Settings, start: Start) -> Programmed:
 
 def _build(name: str, kind: str, settings: Settings, start: Start) -> Programmed:
     chosen = settings.only(name, ("probes", "scale")).over(DEFAULTS)
-    size, scale = start.device.parameters.size, chosen.scale or 0.05
+    size, scale = start.device.parameters.size, known(chosen.scale)
     if size < 2:
         raise ConfigError(f"method = {name!r} needs 2 parameters at least; {start.device.info} has 1", key="method")
     if chosen.probes is not None and chosen.probes < 4:

@@ -10,7 +10,6 @@ import numpy as np
 from hwzo.device import Device, Update
 from hwzo.errors import CapabilityError
 from hwzo.explore.evidence import Evidence
-from hwzo.explore.nodes import NodeExploration
 from hwzo.explore.weights import WeightExploration
 from hwzo.methods.method import Outcome, Record, State
 from hwzo.methods.seed_steps import SeedSteps
@@ -41,7 +40,7 @@ class Composition:
     """
 
     exploration: Exploration
-    explore: WeightExploration | NodeExploration
+    explore: WeightExploration
     estimate: Estimate
     update: UpdateRule
     rate: Rate
@@ -86,7 +85,7 @@ class Composition:
             return self.grid.stepped(theta, record.t, np.unique(record.counters), record.coefficients), state
         if record.gradient is not None:
             gradient = record.gradient
-        elif self.regenerable and isinstance(self.explore, WeightExploration):
+        elif self.regenerable:
             evidence = self.explore.recall(record.losses, record.counters, record.scales, record.t)
             gradient = self.estimate(evidence, theta).astype(np.float32)
         else:

@@ -73,10 +73,8 @@ def build(settings: Settings, start: Start, options: CoordinateOptions | None = 
     takes = ("probes", "scale", "estimator", "update", "rate", "schedule")
     reason = "one parameter after the other" + (f", {1 - options.sparsity:.0%} of them" if options.sparsity else "")
     composed = compose(settings, DEFAULTS, start, "commanded", reason, method="coordinate", takes=takes)
-    explore = composed.explore
-    assert isinstance(explore, WeightExploration)
-    settled = {field.name: getattr(explore, field.name) for field in fields(WeightExploration)}
-    one_by_one = CoordinateExploration(**settled, shares=_shares(start, options, explore.scale))
+    settled = {field.name: getattr(composed.explore, field.name) for field in fields(WeightExploration)}
+    one_by_one = CoordinateExploration(**settled, shares=_shares(start, options, composed.explore.scale))
     return replace(composed, explore=one_by_one, estimate=_differences)
 
 

@@ -19,19 +19,16 @@ from hwzo.errors import ConfigError
 from hwzo.estimate.nodes_decorrelation import decorrelated, preconditioned
 from hwzo.estimate.nodes_passes import LayerPasses, activity_changes
 from hwzo.explore.evidence import Nodes
-from hwzo.methods.anp import activity_gradient, at_least_two
+from hwzo.methods.anp import activity_gradient
 from hwzo.methods.method import Start, State
-from hwzo.methods.node_learning import NodeLearning, noisy_network
+from hwzo.methods.node_learning import NodeLearning, learning
 from hwzo.methods.options import Options
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of
 from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.probes import Batch
-from hwzo.update import UPDATES
 
 DEFAULTS = Settings(probes=2, update="normalised-momentum", rate=0.01, schedule="linear")
-TAKES = ("probes", "update", "rate", "schedule")
 
 ROWS = 64
 """Inputs a step that decorrelation learns from: it is far from its noise floor with few."""
@@ -68,7 +65,8 @@ class DecorrelatedPerturbation:
     def gradient(self, state: State, theta: Array, nodes: Nodes, batch: Batch) -> tuple[State, Array]:
         """See `NodeRule`."""
         layers = activity_changes(self.network, nodes.inputs, nodes.activities)
-        gradient = activity_gradient(self.network, layers, nodes.sample_losses)
+        losses = nodes.sample_losses
+        gradient = activity_gradient(self.network, layers, losses - losses.mean(axis=0))
         learned: State = {}
         for index, (layer, slot) in enumerate(zip(layers, self.network.blocks(gradient), strict=True)):
             name = f"decorrelation.{index}"
@@ -85,9 +83,12 @@ def _some(layer: LayerPasses) -> Array:
 
 def build(settings: Settings, start: Start, options: DanpOptions | None = None) -> NodeLearning:
     """The method, on a layered device with noisy nodes that reads them back."""
-    options = options or DanpOptions()
-    start.settings = chosen = settings.only("danp", TAKES).over(DEFAULTS)
-    network, passes = noisy_network(start, "danp"), at_least_two("danp", chosen)
+    decorrelation = (options or DanpOptions()).decorrelation
+    reason = "{passes} noisy passes; activity differences are the exploration, each layer's inputs are decorrelated"
+    return learning("danp", settings, DEFAULTS, start, lambda network: _rule(network, decorrelation), reason)
+
+
+def _rule(network: Network, decorrelation: float) -> DecorrelatedPerturbation:
     widest = max(stage.rows for stage in network.stages)
     if widest > MOST_INPUTS:
         raise ConfigError(
@@ -95,11 +96,4 @@ def build(settings: Settings, start: Start, options: DanpOptions | None = None) 
             f"and {MOST_INPUTS} are the most; 'anp' needs none",
             key="layers",
         )
-    return NodeLearning(
-        DecorrelatedPerturbation(network, options.decorrelation),
-        passes,
-        UPDATES[chosen.update or "normalised-momentum"],
-        rate_of(chosen),
-        start.device.parameters,
-        f"{passes} noisy passes; activity differences are the exploration, each layer's inputs are decorrelated",
-    )
+    return DecorrelatedPerturbation(network, decorrelation)

@@ -14,13 +14,12 @@ import numpy as np
 from hwzo.directions import Directions
 from hwzo.methods.host_reference import HostReference, known_network
 from hwzo.methods.method import Start, State
-from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of
+from hwzo.methods.settings import Settings, known
+from hwzo.methods.weight_perturbation import rate_of, update_of
 from hwzo.network import ACTIVATIONS, Network, output_gradient, sample_losses
 from hwzo.parameters import Array
 from hwzo.probes import Batch
 from hwzo.stages import Convolution, Stage
-from hwzo.update import UPDATES
 
 DEFAULTS = Settings(probes=1, update="normalised-momentum", rate=0.01, schedule="linear")
 TAKES = ("probes", "update", "rate", "schedule")
@@ -109,8 +108,8 @@ def build(settings: Settings, start: Start) -> HostReference:
     start.settings = chosen = settings.only("forward-gradient", TAKES).over(DEFAULTS)
     network, parameters = known_network(start, "forward-gradient"), start.device.parameters
     return HostReference(
-        ForwardGradient(network, Directions("gaussian", parameters, start.key), chosen.probes or 1),
-        UPDATES[chosen.update or "normalised-momentum"],
+        ForwardGradient(network, Directions("gaussian", parameters, start.key), known(chosen.probes)),
+        update_of(chosen),
         rate_of(chosen),
         parameters,
         "host-side reference: derivatives along random directions are computed in float64, the device is only "

@@ -35,12 +35,12 @@ from hwzo.methods.composition import Rate
 from hwzo.methods.method import Outcome, Record, Start, State
 from hwzo.methods.options import Options
 from hwzo.methods.serving import instead
-from hwzo.methods.settings import Exploration, Settings
-from hwzo.methods.weight_perturbation import rate_of, scale_of
+from hwzo.methods.settings import Exploration, Settings, known
+from hwzo.methods.weight_perturbation import rate_of, scale_of, update_of
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec, TensorSpec
 from hwzo.probes import Batch
-from hwzo.update import UPDATES, UpdateRule
+from hwzo.update import UpdateRule
 
 DEFAULTS = Settings(probes=8, update="normalised-momentum", rate=0.02, schedule="linear")
 IN_SUBSPACE = 2**31
@@ -109,7 +109,7 @@ class Guided:
         program(device, candidates[-1], target)
         counters = np.arange(self.evaluations, dtype=np.int64) // 2
         scales = self.scale * np.tile([1.0, -1.0], self.evaluations // 2)
-        evidence = Evidence(losses, counters, scales, regenerable=self.regenerable)
+        evidence = Evidence(losses, counters, scales)
         return Outcome(target, state, evidence, rate, gradient)
 
     def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:
@@ -163,7 +163,7 @@ def build(settings: Settings, start: Start, options: GuidedOptions | None = None
     takes = ("probes", "scale", "update", "rate", "schedule")
     chosen, options = settings.only("guided-es", takes).over(DEFAULTS), options or GuidedOptions()
     device = start.device
-    probes, parameters, network = chosen.probes or 2, device.parameters, device.capabilities.network
+    probes, parameters, network = known(chosen.probes), device.parameters, device.capabilities.network
     check_pairs(probes)
     if options.guide == "twin" and network is None:
         raise CapabilityError(
@@ -183,7 +183,7 @@ def build(settings: Settings, start: Start, options: GuidedOptions | None = None
         scale,
         probes,
         options,
-        UPDATES[chosen.update or "sgd"],
+        update_of(chosen),
         rate_of(chosen),
         twin,
         reason,

@@ -20,18 +20,14 @@ import numpy as np
 
 from hwzo.estimate.nodes_passes import activity_changes, credit
 from hwzo.explore.evidence import Nodes
-from hwzo.methods.anp import at_least_two
 from hwzo.methods.method import Start, State
-from hwzo.methods.node_learning import NodeLearning, noisy_network
+from hwzo.methods.node_learning import NodeLearning, learning
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of
 from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.probes import Batch
-from hwzo.update import UPDATES
 
 DEFAULTS = Settings(probes=2, update="adam", rate=0.01, schedule="linear")
-TAKES = ("probes", "update", "rate", "schedule")
 
 
 @dataclass(frozen=True)
@@ -54,13 +50,5 @@ class RewardedHebb:
 
 def build(settings: Settings, start: Start) -> NodeLearning:
     """The method, on a layered device with noisy nodes that reads them back."""
-    start.settings = chosen = settings.only("hebbian", TAKES).over(DEFAULTS)
-    network, passes = noisy_network(start, "hebbian"), at_least_two("hebbian", chosen)
-    return NodeLearning(
-        RewardedHebb(network),
-        passes,
-        UPDATES[chosen.update or "adam"],
-        rate_of(chosen),
-        start.device.parameters,
-        f"{passes} noisy passes: what nodes did in those with more reward than the mean is made more likely",
-    )
+    reason = "{passes} noisy passes: what nodes did in those with more reward than the mean is made more likely"
+    return learning("hebbian", settings, DEFAULTS, start, RewardedHebb, reason)

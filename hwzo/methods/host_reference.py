@@ -76,8 +76,7 @@ class HostReference:
         return self._stepped(theta, state, record.gradient, record.rate)
 
     def _stepped(self, theta: Array, state: State, gradient: np.ndarray, rate: float) -> tuple[Array, State]:
-        mine = {name: state[name] for name in self.update.init(1)}
-        mine, step = self.update.step(mine, gradient.astype(np.float64), rate)
+        mine, step = self.update.step(state, gradient.astype(np.float64), rate)
         return self.parameters.clip(theta + step), {**state, **mine}
 
 

@@ -33,19 +33,15 @@ from pydantic import Field
 
 from hwzo.estimate.nodes_passes import own_noise
 from hwzo.explore.evidence import Nodes
-from hwzo.methods.anp import at_least_two
 from hwzo.methods.method import Start, State
-from hwzo.methods.node_learning import NodeLearning, noisy_network
+from hwzo.methods.node_learning import NodeLearning, learning
 from hwzo.methods.options import Options
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of
 from hwzo.network import ACTIVATIONS, Network, output_gradient
 from hwzo.parameters import Array
 from hwzo.probes import Batch
-from hwzo.update import UPDATES
 
 DEFAULTS = Settings(probes=2, update="adam", rate=0.01, schedule="linear")
-TAKES = ("probes", "update", "rate", "schedule")
 STABLE = 0.5
 """Rate of learning feedback, times 1 + inputs a comparison; above 2 it grows without bounds."""
 
@@ -133,14 +129,8 @@ class LearnedFeedback:
 
 def build(settings: Settings, start: Start, options: FeedbackOptions | None = None) -> NodeLearning:
     """The method, on a layered device with noisy nodes that reads them back."""
-    options = options or FeedbackOptions()
-    start.settings = chosen = settings.only("learned-feedback", TAKES).over(DEFAULTS)
-    network, passes = noisy_network(start, "learned-feedback"), at_least_two("learned-feedback", chosen)
-    return NodeLearning(
-        LearnedFeedback(network, options.feedback),
-        passes,
-        UPDATES[chosen.update or "adam"],
-        rate_of(chosen),
-        start.device.parameters,
-        f"{passes} noisy passes explore; feedback weights, learned from them, say what to expect",
+    feedback = (options or FeedbackOptions()).feedback
+    reason = "{passes} noisy passes explore; feedback weights, learned from them, say what to expect"
+    return learning(
+        "learned-feedback", settings, DEFAULTS, start, lambda network: LearnedFeedback(network, feedback), reason
     )

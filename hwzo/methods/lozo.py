@@ -24,10 +24,10 @@ from hwzo.explore.weights import check_pairs
 from hwzo.methods.method import Start, State
 from hwzo.methods.options import Options
 from hwzo.methods.programmed import Programmed
-from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of, scale_of
+from hwzo.methods.settings import Settings, known
+from hwzo.methods.weight_perturbation import rate_of, scale_of, update_of
 from hwzo.parameters import Array, ParameterSpec, TensorSpec
-from hwzo.update import UPDATES, UpdateRule
+from hwzo.update import UpdateRule
 
 DEFAULTS = Settings(probes=2, update="sgd", rate=0.02, schedule="linear")
 ROWS = 2**31
@@ -131,12 +131,12 @@ def build(settings: Settings, start: Start, options: LozoOptions | None = None) 
     """The method; any device that can be programmed will do."""
     takes = ("probes", "scale", "update", "rate", "schedule")
     chosen = settings.only("lozo", takes).over(DEFAULTS)
-    probes = chosen.probes or 2
+    probes = known(chosen.probes)
     check_pairs(probes)
     scale = scale_of(chosen, start, central=True)
     start.settings = replace(chosen, scale=scale)
     parameters, options = start.device.parameters, options or LozoOptions()
     directions = LowRank.of(parameters, start.key, options.rank, options.hold)
-    search = Lozo(directions, scale, probes, UPDATES[chosen.update or "sgd"])
+    search = Lozo(directions, scale, probes, update_of(chosen))
     reason = f"programmed pairs of rank {options.rank}, in a row space that is kept for {options.hold} steps"
     return Programmed(search, ProgrammedExploration(parameters), rate_of(chosen), reason)

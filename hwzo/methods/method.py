@@ -14,8 +14,7 @@ from hwzo.explore.evidence import Evidence
 from hwzo.methods.settings import Exploration, Settings
 from hwzo.parameters import Array
 from hwzo.probes import Batch
-
-State = dict[str, Array]
+from hwzo.update import State
 
 
 @dataclass(frozen=True)

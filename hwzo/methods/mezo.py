@@ -10,23 +10,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwzo.explore.weights import WeightExploration
 from hwzo.methods.composition import Composition
 from hwzo.methods.method import Start
 from hwzo.methods.seed_steps import SeedSteps
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import compose, normal_law
+from hwzo.methods.weight_perturbation import compose
 
-DEFAULTS = Settings(probes=2, law="gaussian", estimator="antithetic", update="sgd", rate=0.05, schedule="linear")
+DEFAULTS = Settings(probes=2, estimator="antithetic", update="sgd", rate=0.05, schedule="linear")
 
 
 def build(settings: Settings, start: Start) -> Composition:
     """The method, on a device that can be commanded."""
     takes = ("probes", "scale", "law", "rate", "schedule")
-    defaults = replace(DEFAULTS, law=normal_law(start))
     reason = "antithetic pairs of commanded displacements; steps are kept as seeds and numbers"
-    composed = compose(settings, defaults, start, "commanded", reason, method="mezo", takes=takes)
-    explore = composed.explore
-    if composed.grid is None and isinstance(explore, WeightExploration):
-        return replace(composed, grid=SeedSteps(explore.directions))
+    composed = compose(settings, DEFAULTS, start, "commanded", reason, method="mezo", takes=takes)
+    if composed.grid is None:
+        return replace(composed, grid=SeedSteps(composed.explore.directions))
     return composed

@@ -36,11 +36,10 @@ from hwzo.methods.mgd_analogue import Analogue, Source
 from hwzo.methods.multiplexed import Commanded, Multiplexed, Perturbations, Sinusoidal
 from hwzo.methods.options import Options
 from hwzo.methods.programmed import Programmed
-from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import check_law, compose, rate_of, scale_along, scale_of
+from hwzo.methods.settings import Settings, known
+from hwzo.methods.weight_perturbation import check_law, compose, rate_of, scale_along, scale_of, update_of
 from hwzo.parameters import Array
 from hwzo.probes import Law
-from hwzo.update import UPDATES
 
 DEFAULTS = Settings(probes=16, law="rademacher", estimator="forward", update="sgd", rate=0.3, schedule="linear")
 TAKES = ("probes", "scale", "law", "update", "rate", "schedule")
@@ -101,12 +100,13 @@ def build(settings: Settings, start: Start, options: MgdOptions | None = None) -
 
 def _discrete(settings: Settings, start: Start, options: MgdOptions) -> Multiplexed:
     chosen, parameters, held = settings.over(DEFAULTS), start.device.parameters, options.tau_p
-    tau_theta = options.tau_theta or held * (chosen.probes or 16)
+    tau_theta = options.tau_theta or held * known(chosen.probes)
     tau_x = options.tau_x or tau_theta
     for name, tau in (("tau_theta", tau_theta), ("tau_x", tau_x)):
         if tau % held:
             raise ConfigError(f"{name} = {tau} must be a multiple of tau_p = {held}", key=name)
-    window, law, sinusoids = tau_theta // held, chosen.law or "rademacher", options.multiplexing == "frequency"
+    law: Law = known(chosen.law)
+    window, sinusoids = tau_theta // held, options.multiplexing == "frequency"
     perturbations: Perturbations
     if sinusoids:
         scale = scale_of(chosen, start, central=False)
@@ -128,7 +128,7 @@ def _discrete(settings: Settings, start: Start, options: MgdOptions) -> Multiple
         window,
         tau_x // held,
         law == "coordinate" and not sinusoids,
-        UPDATES[chosen.update or "sgd"],
+        update_of(chosen),
         rate_of(chosen),
         parameters.clip,
         f"perturbations held for {held}, parameters moved every {tau_theta}, samples changed every {tau_x} readings",
@@ -158,7 +158,7 @@ def _analogue(settings: Settings, start: Start, options: MgdOptions) -> Programm
                 f"{name}: the analogue form of 'mgd' has no such setting; it has time constants", key=name
             )
     chosen, parameters = settings.over(replace(DEFAULTS, rate=0.003)), start.device.parameters
-    law = chosen.law or "rademacher"
+    law: Law = known(chosen.law)
     if law in ("coordinate", "walsh"):
         raise ConfigError(
             f"law = {law!r}: the analogue form perturbs all parameters all the time, by codes or sinusoids; "

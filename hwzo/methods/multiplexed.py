@@ -201,7 +201,7 @@ class Multiplexed:
             losses.append(read)
             counters.append(np.repeat(np.concatenate([stretch.counters[:1], stretch.counters]), self.held))
             scales.append(np.repeat(np.concatenate([[0.0], moved]), self.held))
-        evidence = Evidence(np.concatenate(losses), np.concatenate(counters), np.concatenate(scales), regenerable=True)
+        evidence = Evidence(np.concatenate(losses), np.concatenate(counters), np.concatenate(scales))
         return Outcome(theta, state, evidence, rate)
 
     def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:
@@ -233,5 +233,5 @@ class Multiplexed:
             return theta, state | {"integrated": integrated}
         # Rounded to float32, as in every method whose gradient a journal may keep.
         gradient = integrated.astype(np.float32).astype(np.float64)
-        rule, step = self.update.step({k: v for k, v in state.items() if k != "integrated"}, gradient, rate)
+        rule, step = self.update.step(state, gradient, rate)
         return self.clip(theta + step), {"integrated": np.zeros_like(theta)} | rule

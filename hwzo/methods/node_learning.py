@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -9,13 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from hwzo.device import Device, Update
-from hwzo.errors import CapabilityError
+from hwzo.errors import CapabilityError, ConfigError
 from hwzo.explore.evidence import Nodes
 from hwzo.explore.nodes import NodeExploration
 from hwzo.methods.composition import Rate
 from hwzo.methods.method import Outcome, Record, Start, State
 from hwzo.methods.serving import instead
-from hwzo.methods.settings import Exploration
+from hwzo.methods.settings import Exploration, Settings, known
+from hwzo.methods.weight_perturbation import rate_of, update_of
 from hwzo.network import Network
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch
@@ -82,12 +84,10 @@ class NodeLearning:
 
     def step(self, device: Device, theta: Array, state: State, batch: Batch, t: int, progress: float) -> Outcome:
         """One step, see `Method`."""
-        evidence = self._explore.measure(device, theta, batch, t)
-        if evidence.nodes is None:
-            raise CapabilityError("node perturbation needs node activities")
+        evidence, nodes = self._explore.measure(device, batch)
         silent = 0.0
         try:
-            learned, estimate = self.rule.gradient(state, theta, evidence.nodes, batch)
+            learned, estimate = self.rule.gradient(state, theta, nodes, batch)
         except CapabilityError:
             silent = float(state["silent"][0]) + 1.0
             if silent >= MOST_SILENT:
@@ -109,18 +109,58 @@ class NodeLearning:
         return self._stepped(theta, state, record.gradient, record.rate)
 
     def _stepped(self, theta: Array, state: State, gradient: np.ndarray, rate: float) -> tuple[Array, State]:
-        mine = {name: state[name] for name in self._updates}
-        mine, step = self.update.step(mine, gradient.astype(np.float64), rate)
+        mine, step = self.update.step(state, gradient.astype(np.float64), rate)
         return self.parameters.clip(theta + step), {**state, **mine}
 
     @cached_property
     def _explore(self) -> NodeExploration:
         return NodeExploration(self.passes)
 
-    @cached_property
-    def _updates(self) -> tuple[str, ...]:
-        """Names of what the update rule remembers."""
-        return tuple(self.update.init(1))
+
+def learning(
+    method: str,
+    settings: Settings,
+    defaults: Settings,
+    start: Start,
+    rule: Callable[[Network], NodeRule],
+    reason: str,
+    *,
+    takes: Sequence[str] = ("probes", "update", "rate", "schedule"),
+    least: int = 2,
+) -> NodeLearning:
+    """A method of this kind, on a layered device with noisy nodes that reads them back.
+
+    Args:
+        method: its name.
+        settings: what the user set.
+        defaults: what is taken where nothing is set; probes are the passes of a step.
+        start: the device.
+        rule: makes the rule for the device's network.
+        reason: for the user, with ``{passes}`` in it.
+        takes: the settings that it takes.
+        least: passes that it needs.
+
+    Raises:
+        CapabilityError: the device's nodes aren't noisy, or aren't read back.
+        ConfigError: a setting that it doesn't take, or too few passes.
+    """
+    chosen = settings.only(method, takes).over(defaults)
+    network, passes = noisy_network(start, method), known(chosen.probes)
+    if passes < least:
+        raise ConfigError(
+            f"probes = {passes}: method {method!r} compares noisy passes over the same samples and needs at least "
+            f"{least}; 'node-perturbation' can do with 1",
+            key="probes",
+        )
+    start.settings = chosen.keep(takes)
+    return NodeLearning(
+        rule(network),
+        passes,
+        update_of(chosen),
+        rate_of(chosen),
+        start.device.parameters,
+        reason.format(passes=passes),
+    )
 
 
 def noisy_network(start: Start, method: str) -> Network:

@@ -27,16 +27,13 @@ from hwzo.estimate.nodes import node_gradient
 from hwzo.estimate.nodes_passes import credit, own_noise
 from hwzo.explore.evidence import Nodes
 from hwzo.methods.method import Start, State
-from hwzo.methods.node_learning import NodeLearning, noisy_network
+from hwzo.methods.node_learning import NodeLearning, learning
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of
 from hwzo.network import Network, sample_losses
 from hwzo.parameters import Array
 from hwzo.probes import Batch
-from hwzo.update import UPDATES
 
-DEFAULTS = Settings(update="adam", rate=0.01, schedule="linear")
-TAKES = ("probes", "update", "rate", "schedule")
+DEFAULTS = Settings(probes=2, update="adam", rate=0.01, schedule="linear")
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class NodePerturbation:
         """See `NodeRule`."""
         losses = nodes.sample_losses
         passes, samples = losses.shape
-        if passes == 2:  # by an estimator that is made for it
+        if passes == 2:  # the same, a third faster
             return {}, node_gradient(self.network, theta, nodes.inputs, nodes.activities, losses)[0]
         layers = own_noise(self.network, theta, nodes.inputs, nodes.activities)
         if passes == 1:
@@ -66,20 +63,11 @@ class NodePerturbation:
 
 def build(settings: Settings, start: Start) -> NodeLearning:
     """The method, on a layered device with noisy nodes that reads them back."""
-    settings.only("node-perturbation", TAKES)
-    start.settings = chosen = settings.over(DEFAULTS)
-    network = noisy_network(start, "node-perturbation")
-    passes = chosen.probes or 2
-    if passes == 2:
-        reason = "nodes are noisy and read back: two noisy passes explore every node at once"
-    else:
-        baseline = "the host's own clean pass" if passes == 1 else "their mean"
-        reason = f"noisy passes a step: {passes}; the nodes' own noise explores, losses are compared with {baseline}"
-    return NodeLearning(
-        NodePerturbation(network),
-        passes,
-        UPDATES[chosen.update or "adam"],
-        rate_of(chosen),
-        start.device.parameters,
-        reason,
-    )
+    match settings.probes:
+        case None | 2:
+            reason = "nodes are noisy and read back: two noisy passes explore every node at once"
+        case 1:
+            reason = "one noisy pass a step: the nodes' own noise explores, beside the host's own clean pass"
+        case _:
+            reason = "{passes} noisy passes a step: the nodes' own noise explores, losses are compared with their mean"
+    return learning("node-perturbation", settings, DEFAULTS, start, NodePerturbation, reason, least=1)

@@ -21,22 +21,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwzo.estimate.nodes_passes import credit, heard_nodes, own_noise
+from hwzo.estimate.nodes_passes import own_noise
 from hwzo.explore.evidence import Nodes
+from hwzo.methods.anp import activity_gradient
 from hwzo.methods.method import Start, State
-from hwzo.methods.node_learning import NodeLearning, noisy_network
+from hwzo.methods.node_learning import NodeLearning, learning
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import rate_of
 from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.probes import Batch
-from hwzo.update import UPDATES
 
-DEFAULTS = Settings(update="adam", rate=0.003, schedule="linear")
-TAKES = ("update", "rate", "schedule")
+DEFAULTS = Settings(probes=1, update="adam", rate=0.003, schedule="linear")
 
 TINY = 1e-150
-"""Instead of 0 to divide by; what is divided by it twice is finite still."""
+"""Instead of a mean reward of 0 to divide by."""
 MEMORY = 0.9
 """Share of the running mean that is kept a step."""
 
@@ -64,25 +62,12 @@ class RewardModulation:
         before = float(state["reward"][0])
         expected = mean if math.isnan(before) else before
         layers = own_noise(self.network, theta, nodes.inputs, nodes.activities)
-        noise = layers[0].energy
-        for layer in layers[1:]:
-            noise += layer.energy
-        factor: Array = expected - rewards
-        factor *= heard_nodes(layers) / (rewards.shape[1] * max(abs(expected), TINY))
-        factor /= np.maximum(noise, TINY)  # where it is 0, the nodes to be credited did nothing
         learned = {"reward": np.array([self.memory * expected + (1.0 - self.memory) * mean])}
-        return learned, credit(self.network, layers, [factor] * len(layers))
+        return learned, activity_gradient(self.network, layers, (expected - rewards) / max(abs(expected), TINY))
 
 
 def build(settings: Settings, start: Start) -> NodeLearning:
     """The method, on a layered device with noisy nodes that reads them back."""
-    start.settings = chosen = settings.only("nrl", TAKES).over(DEFAULTS)
-    network = noisy_network(start, "nrl")
-    return NodeLearning(
-        RewardModulation(network),
-        1,
-        UPDATES[chosen.update or "adam"],
-        rate_of(chosen),
-        start.device.parameters,
-        "one noisy pass a step: the nodes' own noise explores, rewards are compared with the mean of past ones",
-    )
+    reason = "one noisy pass a step: the nodes' own noise explores, rewards are compared with the mean of past ones"
+    takes = ("update", "rate", "schedule")
+    return learning("nrl", settings, DEFAULTS, start, RewardModulation, reason, takes=takes, least=1)

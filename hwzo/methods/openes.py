@@ -7,20 +7,16 @@ gradient's size, so an update rule that does away with it is the one to use.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from hwzo.explore.evidence import Evidence
 from hwzo.methods.composition import Composition
 from hwzo.methods.method import Start
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import compose, normal_law
+from hwzo.methods.weight_perturbation import compose
 from hwzo.parameters import Array
 
-DEFAULTS = Settings(
-    probes=8, law="gaussian", estimator="antithetic", update="normalised-momentum", rate=0.02, schedule="linear"
-)
+DEFAULTS = Settings(probes=8, estimator="antithetic", update="normalised-momentum", rate=0.02, schedule="linear")
 
 
 def build(settings: Settings, start: Start) -> Composition:
@@ -29,7 +25,7 @@ def build(settings: Settings, start: Start) -> Composition:
     reason = "mirrored Gaussian displacements, their losses replaced by centred ranks"
     return compose(
         settings,
-        replace(DEFAULTS, law=normal_law(start)),
+        DEFAULTS,
         start,
         "commanded",
         reason,

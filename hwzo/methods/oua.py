@@ -30,7 +30,7 @@ from hwzo.explore.programmed import ProgrammedExploration
 from hwzo.methods.method import Start, State
 from hwzo.methods.options import Options
 from hwzo.methods.programmed import Programmed
-from hwzo.methods.settings import Settings
+from hwzo.methods.settings import Settings, known
 from hwzo.methods.weight_perturbation import rate_of
 from hwzo.parameters import Array
 
@@ -94,7 +94,7 @@ def build(settings: Settings, start: Start, options: OuaOptions | None = None) -
     """The method; any device that can be programmed will do."""
     start.settings = chosen = settings.only("oua", ("probes", "scale", "rate", "schedule")).over(DEFAULTS)
     parameters = start.device.parameters
-    search = Oua(Directions("gaussian", parameters, start.key), chosen.scale or 0.05, options or OuaOptions())
+    search = Oua(Directions("gaussian", parameters, start.key), known(chosen.scale), options or OuaOptions())
     reason = "parameters wander around their means, which follow what turned out better than expected"
     explore = ProgrammedExploration(parameters)
-    return Programmed(search, explore, rate_of(chosen), reason, rounds=chosen.probes or 1)
+    return Programmed(search, explore, rate_of(chosen), reason, rounds=known(chosen.probes))

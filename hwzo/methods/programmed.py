@@ -93,7 +93,7 @@ class Programmed:
             held = candidates[-1]
             theta, state = self._told(theta, state, i, candidates, losses[at : at + n], rate)
         program(device, held, theta)
-        evidence = Evidence(losses, np.arange(self.evaluations, dtype=np.int64), scales, regenerable=True)
+        evidence = Evidence(losses, np.arange(self.evaluations, dtype=np.int64), scales)
         return Outcome(theta, state, evidence, rate)
 
     def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:

@@ -59,114 +59,110 @@ class Entry:
     """
 
     build: Builder
-    budget: str
     about: str
+    budget: str = "20000 evaluations"
     batch: int | None = 128
     options: type[Options] | None = None
 
 
 METHODS: Mapping[str, Entry] = {
     "intrinsic": Entry(
-        intrinsic.build, "12000 evaluations", "by the device's own noise, as far as it can be read back"
+        intrinsic.build, "by the device's own noise, as far as it can be read back", budget="12000 evaluations"
     ),
-    "block": Entry(block.build, "20000 evaluations", "commanded displacements, centred on their block's mean"),
-    "spsa": Entry(spsa.build, "20000 evaluations", "commanded antithetic pairs (Spall 1992)"),
+    "block": Entry(block.build, "commanded displacements, centred on their block's mean"),
+    "spsa": Entry(spsa.build, "commanded antithetic pairs (Spall 1992)"),
     "mgd": Entry(
         mgd.build,
-        "20000 evaluations",
         "multiplexed gradient descent (McCaughan et al. 2023)",
         options=mgd.MgdOptions,
     ),
-    "selection": Entry(selection.build, "40000 evaluations", "program a mutation, keep it if it is better", None),
-    "backprop": Entry(backprop.build, "2000 evaluations", "host-side float reference, for comparison only"),
+    "selection": Entry(
+        selection.build, "program a mutation, keep it if it is better", budget="40000 evaluations", batch=None
+    ),
+    "backprop": Entry(backprop.build, "host-side float reference, for comparison only", budget="2000 evaluations"),
     "node-perturbation": Entry(
         node_perturbation.build,
-        "12000 evaluations",
         "the nodes' own noise, less what is passed on (Werfel et al. 2005)",
+        budget="12000 evaluations",
     ),
-    "anp": Entry(anp.build, "12000 evaluations", "activity differences between noisy passes (Dalm et al. 2023)"),
+    "anp": Entry(anp.build, "activity differences between noisy passes (Dalm et al. 2023)", budget="12000 evaluations"),
     "danp": Entry(
         danp.build,
-        "12000 evaluations",
         "the same with decorrelated inputs (Dalm et al. 2023)",
+        budget="12000 evaluations",
         options=danp.DanpOptions,
     ),
     "learned-feedback": Entry(
         learned_feedback.build,
-        "12000 evaluations",
         "node perturbation that learns what to expect (Lansdell et al. 2020)",
+        budget="12000 evaluations",
         options=learned_feedback.FeedbackOptions,
     ),
-    "nrl": Entry(nrl.build, "12000 evaluations", "one noisy pass against past rewards (Garcia Fernandez et al. 2025)"),
-    "hebbian": Entry(hebbian.build, "12000 evaluations", "reward-modulated Hebbian learning (Hoerzer et al. 2014)"),
-    "forward-gradient": Entry(
-        forward_gradient.build, "20000 evaluations", "host-side, derivatives along directions (Baydin et al. 2022)"
+    "nrl": Entry(
+        nrl.build, "one noisy pass against past rewards (Garcia Fernandez et al. 2025)", budget="12000 evaluations"
     ),
+    "hebbian": Entry(
+        hebbian.build, "reward-modulated Hebbian learning (Hoerzer et al. 2014)", budget="12000 evaluations"
+    ),
+    "forward-gradient": Entry(forward_gradient.build, "host-side, derivatives along directions (Baydin et al. 2022)"),
     "gauss-newton": Entry(
         gauss_newton.build,
-        "100 evaluations",
         "host-side, second order (Schraudolph 2002)",
-        None,
-        gauss_newton.GaussNewtonOptions,
+        budget="100 evaluations",
+        batch=None,
+        options=gauss_newton.GaussNewtonOptions,
     ),
-    "zo-sgd": Entry(zo_sgd.build, "20000 evaluations", "Gaussian directions, plain steps (Ghadimi and Lan 2013)"),
-    "zo-signsgd": Entry(zo_signsgd.build, "20000 evaluations", "the sign of the estimate (Liu et al. 2019)"),
-    "zo-adamm": Entry(zo_adamm.build, "20000 evaluations", "adaptive momentum on estimates (Chen et al. 2019)"),
-    "mezo": Entry(mezo.build, "20000 evaluations", "pairs, steps kept as seeds and numbers (Malladi et al. 2023)"),
-    "fzoo": Entry(fzoo.build, "20000 evaluations", "steps divided by the losses' spread (Dang et al. 2025)"),
+    "zo-sgd": Entry(zo_sgd.build, "Gaussian directions, plain steps (Ghadimi and Lan 2013)"),
+    "zo-signsgd": Entry(zo_signsgd.build, "the sign of the estimate (Liu et al. 2019)"),
+    "zo-adamm": Entry(zo_adamm.build, "adaptive momentum on estimates (Chen et al. 2019)"),
+    "mezo": Entry(mezo.build, "pairs, steps kept as seeds and numbers (Malladi et al. 2023)"),
+    "fzoo": Entry(fzoo.build, "steps divided by the losses' spread (Dang et al. 2025)"),
     "hizoo": Entry(
         hizoo.build,
-        "20000 evaluations",
         "pairs scaled by a diagonal of curvatures (Zhao et al. 2024)",
         options=hizoo.HizooOptions,
     ),
     "coordinate": Entry(
         coordinate.build,
-        "20000 evaluations",
         "one parameter at a time, sparse if wanted (Chen et al. 2024)",
         options=coordinate.CoordinateOptions,
     ),
     "lozo": Entry(
         lozo.build,
-        "20000 evaluations",
         "low-rank pairs in a subspace kept for a while (Chen et al. 2025)",
         options=lozo.LozoOptions,
     ),
-    "eggroll": Entry(eggroll.build, "20000 evaluations", "rank-one pairs of each matrix (Sarkar et al. 2025)"),
-    "openes": Entry(openes.build, "20000 evaluations", "mirrored samples, centred ranks (Salimans et al. 2017)"),
-    "cma-es": Entry(cma_es.build, "20000 evaluations", "a normal distribution, its covariance learnt (Hansen 2016)"),
-    "sep-cma": Entry(cma_es.build_separable, "20000 evaluations", "the same, diagonal (Ros and Hansen 2008)"),
+    "eggroll": Entry(eggroll.build, "rank-one pairs of each matrix (Sarkar et al. 2025)"),
+    "openes": Entry(openes.build, "mirrored samples, centred ranks (Salimans et al. 2017)"),
+    "cma-es": Entry(cma_es.build, "a normal distribution, its covariance learnt (Hansen 2016)"),
+    "sep-cma": Entry(cma_es.build_separable, "the same, diagonal (Ros and Hansen 2008)"),
     "cbo": Entry(
         cbo.build,
-        "20000 evaluations",
         "particles drift to their consensus (Carrillo et al. 2021)",
         options=cbo.CboOptions,
     ),
     "guided-es": Entry(
         guided_es.build,
-        "20000 evaluations",
         "pairs partly where past estimates or a twin point (Maheswaranathan et al. 2019)",
         options=guided_es.GuidedOptions,
     ),
     "reszo": Entry(
         reszo.build,
-        "20000 evaluations",
         "one reading a step, a regression on the last (Chen and Ren 2025)",
         options=reszo.ReszoOptions,
     ),
     "oua": Entry(
         oua.build,
-        "20000 evaluations",
         "Ornstein-Uhlenbeck adaptation (Garcia Fernandez et al. 2024)",
         options=oua.OuaOptions,
     ),
-    "noisezo": Entry(noisezo.build, "20000 evaluations", "the noise of two writes (Wang et al. 2025)"),
+    "noisezo": Entry(noisezo.build, "the noise of two writes (Wang et al. 2025)"),
     "metropolis": Entry(
         metropolis.build,
-        "40000 evaluations",
         "mutations, worse kept now and then (Kirkpatrick et al. 1983)",
-        None,
-        metropolis.MetropolisOptions,
+        budget="40000 evaluations",
+        batch=None,
+        options=metropolis.MetropolisOptions,
     ),
 }
 

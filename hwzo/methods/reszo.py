@@ -15,7 +15,6 @@ memory is no longer better. The host solves a system of ``memory`` equations for
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -27,10 +26,10 @@ from hwzo.explore.programmed import ProgrammedExploration
 from hwzo.methods.method import Start, State
 from hwzo.methods.options import Options
 from hwzo.methods.programmed import Programmed
-from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import check_counted, rate_of, scale_of
+from hwzo.methods.settings import Settings, known
+from hwzo.methods.weight_perturbation import check_counted, rate_of, scale_of, update_of
 from hwzo.parameters import Array
-from hwzo.update import UPDATES, UpdateRule
+from hwzo.update import UpdateRule
 
 DEFAULTS = Settings(probes=16, law="rademacher", update="normalised-momentum", rate=0.004, schedule="linear")
 FIRST = np.arange(1)
@@ -88,19 +87,12 @@ class Reszo:
         points[slot], seen[slot], samples[slot] = candidates[0], losses[0], i // self.together
         inner = points[:count] @ candidates[0]
         products[slot, :count] = products[:count, slot] = inner
-        ring = {name: state[name] for name in ("points", "losses", "products", "samples")}
-        ring["rounds"] = np.array([rounds + 1.0])
-        rule = {name: state[name] for name in self._rule}
+        state = state | {"rounds": np.array([rounds + 1.0])}
         if count < 2:
-            return theta, ring | rule
+            return theta, state
         slope = weights_of(products[:count, :count], seen[:count], samples[:count]) @ points[:count]
-        rule, step = self.update.step(rule, slope, rate)
-        return theta + step, ring | rule
-
-    @cached_property
-    def _rule(self) -> tuple[str, ...]:
-        """Names of the update rule's arrays."""
-        return tuple(self.update.init(1))
+        rule, step = self.update.step(state, slope, rate)
+        return theta + step, state | rule
 
 
 def weights_of(products: Array, losses: Array, samples: Array) -> Array:
@@ -138,7 +130,7 @@ def build(settings: Settings, start: Start, options: ReszoOptions | None = None)
     scale = scale_of(chosen, start, central=False)
     start.settings = replace(chosen, scale=scale)
     parameters, memory = start.device.parameters, (options or ReszoOptions()).memory
-    directions, rounds = Directions(chosen.law or "rademacher", parameters, start.key), chosen.probes or 1
-    search = Reszo(directions, scale, memory, rounds, UPDATES[chosen.update or "sgd"])
+    directions, rounds = Directions(known(chosen.law), parameters, start.key), known(chosen.probes)
+    search = Reszo(directions, scale, memory, rounds, update_of(chosen))
     reason = f"one programmed displacement a round, and a regression on the last {memory}"
     return Programmed(search, ProgrammedExploration(parameters), rate_of(chosen), reason, rounds=rounds)

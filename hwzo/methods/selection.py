@@ -24,7 +24,7 @@ from hwzo.device import Device
 from hwzo.directions import Directions
 from hwzo.explore.evidence import Evidence
 from hwzo.methods.method import Outcome, Record, Start, State
-from hwzo.methods.settings import Exploration, Settings
+from hwzo.methods.settings import Exploration, Settings, known
 from hwzo.methods.weight_perturbation import check_counted
 from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch, Probes
@@ -141,5 +141,5 @@ def selection_of(method: str, settings: Settings, start: Start) -> Selection:
     defaults = Settings(scale=0.05, law="sparse" if noisy else "gaussian")
     start.settings = chosen = settings.only(method, ("scale", "law")).over(defaults)
     check_counted(chosen.law)
-    directions = Directions(chosen.law or "gaussian", start.device.parameters, start.key)
-    return Selection(directions, chosen.scale or 0.05, start.device.parameters, noisy)
+    directions = Directions(known(chosen.law), start.device.parameters, start.key)
+    return Selection(directions, known(chosen.scale), start.device.parameters, noisy)

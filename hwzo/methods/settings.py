@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from hwzo.errors import ConfigError
 from hwzo.probes import Law
@@ -14,6 +14,7 @@ ExplorationChoice = Literal["auto", "commanded", "intrinsic-weight", "intrinsic-
 Estimator = Literal["block", "antithetic", "least-squares", "difference", "forward"]
 UpdateName = Literal["sgd", "momentum", "adam", "normalised-momentum", "sign", "adamm", "diffgrad", "classp"]
 Schedule = Literal["constant", "linear"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,9 @@ class Settings:
                     f"{name}: method {method!r} has no such setting; it takes {', '.join(names)}", key=name
                 )
         return self
+
+
+def known(value: T | None) -> T:
+    """A setting that a method's defaults set, once `Settings.over` has put them in."""
+    assert value is not None
+    return value

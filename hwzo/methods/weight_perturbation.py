@@ -21,12 +21,12 @@ from hwzo.methods.composition import Composition, Rate
 from hwzo.methods.grid_steps import SIGNS, GridSteps, resolution_of
 from hwzo.methods.method import Start
 from hwzo.methods.serving import instead
-from hwzo.methods.settings import Estimator, Exploration, Settings
+from hwzo.methods.settings import Estimator, Exploration, Settings, known
 from hwzo.noise.probe_size import EVALUATIONS, probe_size
 from hwzo.noise.read_error import read_error_variance
 from hwzo.parameters import Array
 from hwzo.probes import Law
-from hwzo.update import UPDATES, LinearDecay, constant
+from hwzo.update import UPDATES, UpdateRule
 
 LINEAR: tuple[Estimator, ...] = ("block", "antithetic", "forward")
 """Estimators that are linear in the displacements, their variance given."""
@@ -62,7 +62,8 @@ def compose(
 
     Args:
         settings: what the user set.
-        defaults: probes, law, estimator, update, rate and schedule or gains must be set; a scale may be measured.
+        defaults: probes, estimator, update, rate and schedule or gains must be set; a scale may be measured, a law is
+            `normal_law` if there is none.
         start: the device and what is known of it.
         exploration: commanded, intrinsic-weight or mixed.
         reason: for the user.
@@ -75,8 +76,11 @@ def compose(
         ConfigError: settings that don't go together.
     """
     chosen = settings.only(method, takes).over(defaults)
+    chosen = replace(chosen, law=chosen.law or normal_law(start))
     device, capabilities = start.device, start.device.capabilities
-    law, estimator, n = chosen.law or "rademacher", chosen.estimator or "block", chosen.probes or 2
+    law: Law = known(chosen.law)
+    estimator: Estimator = known(chosen.estimator)
+    n = known(chosen.probes)
     commands, reads = exploration != "intrinsic-weight", exploration != "commanded"
     if commands:
         check_law(device, law)
@@ -140,7 +144,7 @@ def compose(
             None if reads else moment,
             error,
         ),
-        UPDATES[chosen.update or "adam"],
+        update_of(chosen),
         rate_of(chosen),
         device.parameters,
         reason,
@@ -199,13 +203,19 @@ def scale_of(chosen: Settings, start: Start, *, central: bool) -> float:
     return scale_along("rademacher", chosen, start, central=central)
 
 
+def update_of(chosen: Settings) -> UpdateRule:
+    """The rule that makes steps of gradients."""
+    return UPDATES[known(chosen.update)]
+
+
 def rate_of(chosen: Settings) -> Rate:
     """The learning rate by step and share of the budget spent."""
-    rate = chosen.rate or 0.01
+    rate = known(chosen.rate)
     if chosen.gains == "spall":  # Spall (1998): a / (A + k + 1)^alpha, here with a such that the first rate is ``rate``
         return lambda t, progress: rate * ((SPALL_STABILITY + 1) / (SPALL_STABILITY + t + 1)) ** SPALL_ALPHA
-    factor = constant if chosen.schedule == "constant" else LinearDecay(1.0, FINAL_RATE)
-    return lambda t, progress: rate * factor(progress)
+    if chosen.schedule == "constant":
+        return lambda t, progress: rate
+    return lambda t, progress: rate * (1.0 - min(progress, 1.0) * (1.0 - FINAL_RATE))
 
 
 def _estimate(estimator: Estimator, evidence: Evidence, moment: float | None, read_error: float) -> Array:

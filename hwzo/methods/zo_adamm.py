@@ -5,20 +5,16 @@ The estimate is that of ZO-SGD; the step is AMSGrad's, whose second moments neve
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hwzo.methods.composition import Composition
 from hwzo.methods.method import Start
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import compose, normal_law
+from hwzo.methods.weight_perturbation import compose
 
-DEFAULTS = Settings(probes=16, law="gaussian", estimator="forward", update="adamm", rate=0.02, schedule="linear")
+DEFAULTS = Settings(probes=16, estimator="forward", update="adamm", rate=0.02, schedule="linear")
 
 
 def build(settings: Settings, start: Start) -> Composition:
     """The method, on a device that can be commanded."""
     takes = ("probes", "scale", "law", "rate", "schedule")
     reason = "Gaussian displacements against an undisplaced reading, steps by adaptive momentum"
-    return compose(
-        settings, replace(DEFAULTS, law=normal_law(start)), start, "commanded", reason, method="zo-adamm", takes=takes
-    )
+    return compose(settings, DEFAULTS, start, "commanded", reason, method="zo-adamm", takes=takes)

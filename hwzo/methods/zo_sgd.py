@@ -5,20 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hwzo.methods.composition import Composition
 from hwzo.methods.method import Start
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import compose, normal_law
+from hwzo.methods.weight_perturbation import compose
 
-DEFAULTS = Settings(probes=16, law="gaussian", estimator="forward", update="sgd", rate=0.3, schedule="linear")
+DEFAULTS = Settings(probes=16, estimator="forward", update="sgd", rate=0.3, schedule="linear")
 
 
 def build(settings: Settings, start: Start) -> Composition:
     """The method, on a device that can be commanded."""
     takes = ("probes", "scale", "law", "update", "rate", "schedule")
     reason = "Gaussian displacements against an undisplaced reading, plain steps"
-    return compose(
-        settings, replace(DEFAULTS, law=normal_law(start)), start, "commanded", reason, method="zo-sgd", takes=takes
-    )
+    return compose(settings, DEFAULTS, start, "commanded", reason, method="zo-sgd", takes=takes)

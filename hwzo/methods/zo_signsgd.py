@@ -6,20 +6,16 @@ sign doesn't shrink with the gradient, so it wants many directions (``probes``) 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hwzo.methods.composition import Composition
 from hwzo.methods.method import Start
 from hwzo.methods.settings import Settings
-from hwzo.methods.weight_perturbation import compose, normal_law
+from hwzo.methods.weight_perturbation import compose
 
-DEFAULTS = Settings(probes=32, law="gaussian", estimator="forward", update="sign", rate=0.01, schedule="linear")
+DEFAULTS = Settings(probes=32, estimator="forward", update="sign", rate=0.01, schedule="linear")
 
 
 def build(settings: Settings, start: Start) -> Composition:
     """The method, on a device that can be commanded."""
     takes = ("probes", "scale", "law", "rate", "schedule")
     reason = "Gaussian displacements against an undisplaced reading, steps of one size"
-    return compose(
-        settings, replace(DEFAULTS, law=normal_law(start)), start, "commanded", reason, method="zo-signsgd", takes=takes
-    )
+    return compose(settings, DEFAULTS, start, "commanded", reason, method="zo-signsgd", takes=takes)

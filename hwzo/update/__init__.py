@@ -14,7 +14,6 @@ from hwzo.update.diffgrad import diffgrad
 from hwzo.update.momentum import momentum
 from hwzo.update.normalised import normalised_momentum
 from hwzo.update.rule import State, UpdateRule
-from hwzo.update.schedule import LinearDecay, Schedule, constant
 from hwzo.update.sgd import sgd
 from hwzo.update.sign import sign
 
@@ -26,14 +25,11 @@ UPDATES: dict[str, UpdateRule] = {
 
 __all__ = [
     "UPDATES",
-    "LinearDecay",
-    "Schedule",
     "State",
     "UpdateRule",
     "adam",
     "adamm",
     "classp",
-    "constant",
     "diffgrad",
     "momentum",
     "normalised_momentum",

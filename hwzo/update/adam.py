@@ -46,4 +46,4 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Upd
         change *= -rate * weight1 / weight2
         return {"gradients": gradients, "squares": squares, "count": np.array([t])}, change
 
-    return UpdateRule("adam", init, step, {"beta1": beta1, "beta2": beta2, "epsilon": epsilon})
+    return UpdateRule("adam", init, step)

@@ -45,4 +45,4 @@ def adamm(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Up
         change *= -rate * weight1 / weight2
         return {"gradients": gradients, "squares": squares, "largest": largest}, change
 
-    return UpdateRule("adamm", init, step, {"beta1": beta1, "beta2": beta2, "epsilon": epsilon})
+    return UpdateRule("adamm", init, step)

@@ -43,4 +43,4 @@ def classp(threshold: float = 1.0, power: float = 2.0, epsilon: float = 1e-8) ->
         change = np.where(moved, gradient, 0.0) * -rate / np.power(adjusted + epsilon, 1.0 / power)
         return {"adjusted": adjusted}, change
 
-    return UpdateRule("classp", init, step, {"threshold": threshold, "power": power, "epsilon": epsilon})
+    return UpdateRule("classp", init, step)

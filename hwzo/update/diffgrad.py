@@ -56,4 +56,4 @@ def diffgrad(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) ->
         }
         return kept, change
 
-    return UpdateRule("diffgrad", init, step, {"beta1": beta1, "beta2": beta2, "epsilon": epsilon})
+    return UpdateRule("diffgrad", init, step)

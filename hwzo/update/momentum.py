@@ -26,4 +26,4 @@ def momentum(beta: float = 0.9) -> UpdateRule:
         velocity += gradient
         return {"velocity": velocity}, velocity * -rate
 
-    return UpdateRule("momentum", init, step, {"beta": beta})
+    return UpdateRule("momentum", init, step)

@@ -44,4 +44,4 @@ def normalised_momentum(beta1: float = 0.9, beta2: float = 0.999, epsilon: float
         kept = {"gradients": gradients, "square": np.array([square]), "count": np.array([t])}
         return kept, gradients * (-rate * weight1 / size)
 
-    return UpdateRule("normalised-momentum", init, step, {"beta1": beta1, "beta2": beta2, "epsilon": epsilon})
+    return UpdateRule("normalised-momentum", init, step)

@@ -1,9 +1,9 @@
-"""What an update rule is: two pure functions and the numbers they were made with."""
+"""What an update rule is: two pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from hwzo.errors import ConfigError
 from hwzo.parameters import Array
@@ -20,14 +20,13 @@ class UpdateRule:
         name: as in `hwzo.update.UPDATES`.
         init: ``init(n_params)`` gives a fresh state.
         step: ``step(state, gradient, rate)`` gives the new state and the step (n_params,), weight units, to be added to
-            the parameters; neither ``state`` nor ``gradient`` (n_params,) is changed.
-        settings: the numbers it was made with, for a journal to keep.
+            the parameters; neither ``state`` nor ``gradient`` (n_params,) is changed. What else is in ``state``, of a
+            method that remembers more, it doesn't look at and doesn't give back.
     """
 
     name: str
     init: Callable[[int], State]
     step: Callable[[State, Array, float], tuple[State, Array]]
-    settings: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def check_decay(rule: str, **decays: float) -> None:

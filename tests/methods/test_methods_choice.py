@@ -11,6 +11,7 @@ from hwzo.errors import CapabilityError, ConfigError
 from hwzo.methods.method import Start
 from hwzo.methods.registry import method_named
 from hwzo.methods.settings import Settings
+from hwzo.methods.weight_perturbation import rate_of
 from hwzo.testing.quadratic import QuadraticDevice
 
 BATCH = xor().batch("train")
@@ -150,6 +151,15 @@ def test_an_unknown_method_lists_those_there_are():
     with pytest.raises(ConfigError, match="intrinsic, block, spsa, mgd, selection, backprop") as caught:
         method_named("magic")
     assert caught.value.key == "method"
+
+
+def test_rates_fall_as_they_are_said_to():
+    linear = rate_of(Settings(rate=0.1, schedule="linear"))
+    assert [linear(7, progress) for progress in (0.0, 0.5, 1.0, 1.2)] == pytest.approx([0.1, 0.051, 0.002, 0.002])
+    constant = rate_of(Settings(rate=0.1, schedule="constant"))
+    assert constant(0, 0.0) == constant(9, 1.0) == 0.1
+    spall = rate_of(Settings(rate=0.1, schedule="linear", gains="spall"))
+    assert [spall(t, 0.5) for t in (0, 101)] == pytest.approx([0.1, 0.1 * 0.5**0.602])
 
 
 def test_a_quantity_is_measured_once():

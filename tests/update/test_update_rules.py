@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from hwzo.errors import ConfigError
 from hwzo.update import (
     UPDATES,
-    LinearDecay,
     adam,
     adamm,
     classp,
-    constant,
     diffgrad,
     momentum,
     normalised_momentum,
@@ -167,8 +165,6 @@ def test_no_gradient_no_step(name):
         (lambda: adam(beta2=1.5), "beta2"),
         (lambda: adam(epsilon=0.0), "epsilon"),
         (lambda: normalised_momentum(beta1=math.nan), "beta1"),
-        (lambda: LinearDecay(0.0), "horizon"),
-        (lambda: LinearDecay(10.0, 1.5), "fraction"),
     ],
 )
 def test_settings_out_of_range_are_named(make, key):
@@ -178,11 +174,16 @@ def test_settings_out_of_range_are_named(make, key):
     assert key in str(error.value)
 
 
-def test_linear_decay_is_straight_and_stops():
-    factor = LinearDecay(200, 0.1)
-    assert [factor(t) for t in (0, 100, 200, 300)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    assert LinearDecay(5)(5) == 0.0
-    assert constant(0.0) == constant(1e9) == 1.0
+@pytest.mark.parametrize("name", UPDATES)
+def test_what_else_is_in_the_state_is_not_looked_at_nor_given_back(name):
+    rule, gradient = UPDATES[name], np.array([0.5, -1.0, 2.0])
+    state = rule.init(3)
+    for _ in range(3):
+        alone, step = rule.step(state, gradient, 0.1)
+        beside, same = rule.step(state | {"a method's own": np.full(7, np.nan)}, gradient, 0.1)
+        assert set(beside) == set(alone) == set(state)
+        np.testing.assert_array_equal(same, step)
+        state = alone
 
 
 @given(moderate, st.floats(0, 0.99), st.floats(0, 0.999))
