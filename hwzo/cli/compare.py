@@ -47,7 +47,7 @@ def command(
         from hwzo.report.comparison import write_comparison_page
 
         page = folder / "report.html"
-        write_comparison_page(comparison, outcomes, page)
+        write_comparison_page(comparison, outcomes, rows, page)
     if json:
         emit({"run": str(folder), "report": None if page is None else str(page), "table": [row.row() for row in rows]})
         return 0

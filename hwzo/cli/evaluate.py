@@ -97,7 +97,7 @@ def _aging(
     from hwzo.deploy.drift_evaluation import evaluate_at
 
     if output is not None:
-        from hwzo.report.aging import check_page
+        from hwzo.report.document import check_page
 
         check_page(output)
     with _watched(quiet=json) as watch:

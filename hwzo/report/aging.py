@@ -10,10 +10,9 @@ import numpy as np
 
 from hwzo.deploy.drift_ages import age_label
 from hwzo.deploy.drift_evaluation import AgedAccuracy, Aging
-from hwzo.errors import FileError
 from hwzo.parameters import Array
 from hwzo.report import drawing
-from hwzo.report.document import document
+from hwzo.report.document import check_page, document
 from hwzo.report.markup import Markup, element, facts, figures, paragraph, section, table
 from hwzo.report.quantity import with_error
 from hwzo.train.tensors import write_atomically
@@ -29,19 +28,6 @@ NAMES = {
     "layer": "compensated by a gain for each layer",
     "refresh": "cells beyond the tolerance written again",
 }
-
-
-def check_page(page: Path) -> None:
-    """Say before anything is measured that the page couldn't be drawn.
-
-    Raises:
-        ConfigError: matplotlib is missing.
-        FileError: a folder, or in none.
-    """
-    drawing.require_matplotlib()
-    if page.is_dir() or not page.parent.is_dir():
-        why = "is a folder" if page.is_dir() else f"has no folder {page.parent}"
-        raise FileError(f"page {page} {why}; name a file, such as aging.html", key="output")
 
 
 def write_aging_page(aging: Aging, source: str, page: Path) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwzo.report import drawing
 from hwzo.report.comparison_curves import COSTS, Curve, averaged, comparison_picture, plot_curves
-from hwzo.report.document import document
+from hwzo.report.document import check_page, document
 from hwzo.report.markup import Markup, element, facts, figures, paragraph, section, table
 from hwzo.report.quantity import amount, count, with_error
 from hwzo.train.comparison import Comparison, Outcome
 from hwzo.train.run import Run, load_run
-from hwzo.train.standing import Standing, standings
+from hwzo.train.standing import Standing
 from hwzo.train.tensors import write_atomically
 
 if TYPE_CHECKING:
@@ -24,26 +25,46 @@ if TYPE_CHECKING:
 LEGEND_COLUMNS = 3
 
 
-def write_comparison_page(comparison: Comparison, outcomes: Sequence[Outcome], page: Path) -> None:
+@dataclass(frozen=True)
+class Curves:
+    """A device's curves.
+
+    Args:
+        by_cost: a curve a method, under the name of each cost that all methods have; none where only a loss is read.
+        lost: runs without a curve, whose journal is gone.
+    """
+
+    by_cost: list[tuple[str, list[Curve]]]
+    lost: int
+
+
+def write_comparison_page(
+    comparison: Comparison, outcomes: Sequence[Outcome], rows: Sequence[Standing], page: Path
+) -> None:
     """Draw the page of a comparison that was run, and beside it, ``.svg``, the curves of its first device alone.
+
+    Args:
+        comparison: what was compared.
+        outcomes: what came of it; their runs are read for the curves.
+        rows: how they stand, see `hwzo.train.standing.standings`.
+        page: the HTML file; what was there before is replaced in one piece.
 
     Raises:
         ConfigError: matplotlib is missing; says how to install it.
         FileError: a run is damaged, or the page can't be written.
     """
-    drawing.require_matplotlib()
-    write_atomically(page, comparison_page(comparison, outcomes).encode())
+    check_page(page)
+    curves = {device: curves_of(device, rows, outcomes) for device in comparison.devices}
+    write_atomically(page, comparison_page(comparison, rows, curves).encode())
     device = comparison.devices[0]
-    rows = standings(outcomes, comparison.task)
-    if drawn := curves_of(device, rows, runs_of(device, outcomes)):
+    if drawn := curves[device].by_cost:
         kind = _kind(device, rows)
         title = f"{comparison.task} on {device} ({kind}), mean of {len(comparison.seeds)} seeds ± standard error"
         write_atomically(page.with_suffix(".svg"), comparison_picture(title, drawn).encode())
 
 
-def comparison_page(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
-    """The page as text."""
-    rows = standings(outcomes, comparison.task)
+def comparison_page(comparison: Comparison, rows: Sequence[Standing], curves: Mapping[str, Curves]) -> str:
+    """The page as text; ``curves`` are by device."""
     title = f"{comparison.task}, methods side by side, hwzo"
     body = [_headline(comparison, rows)]
     for device in comparison.devices:
@@ -53,7 +74,7 @@ def comparison_page(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
                 device,
                 _table(here, tuned=comparison.tuning is not None),
                 *_left_out(here),
-                *_drawn(device, rows, outcomes),
+                *_drawn(curves[device], _kind(device, rows)),
             )
         )
     body.append(_how(comparison))
@@ -125,30 +146,29 @@ def _kind(device: str, rows: Sequence[Standing]) -> str:
     return "emulated" if any(row.emulated for row in rows if row.device == device) else "hardware"
 
 
-def _drawn(device: str, rows: Sequence[Standing], outcomes: Sequence[Outcome]) -> list[Markup]:
-    runs = runs_of(device, outcomes)
-    drawn = curves_of(device, rows, runs)
-    if not drawn:
+def _drawn(curves: Curves, kind: str) -> list[Markup]:
+    if not curves.by_cost:
         return [paragraph("There is no accuracy to draw: a loss is all that comes back.")]
-    kind = _kind(device, rows)
     note = "Mean over the seeds of validation accuracy; bands are ± one standard error of that mean, over the seeds."
-    without = sum(not run.validations for made in runs.values() for run in made)
-    if without:
-        note += f" Runs without a curve, whose journal is gone, and which are in the table only: {without}."
-    return [figures(*(_picture(curves, name, kind) for name, curves in drawn)), paragraph(note)]
+    if curves.lost:
+        note += f" Runs without a curve, whose journal is gone, and which are in the table only: {curves.lost}."
+    return [figures(*(_picture(each, name, kind) for name, each in curves.by_cost)), paragraph(note)]
 
 
-def curves_of(
-    device: str, rows: Sequence[Standing], runs: Mapping[str, Sequence[Run]]
-) -> list[tuple[str, list[Curve]]]:
-    """A device's curves by the name of a cost, for each cost that all its methods have; none where only a loss is read.
+def curves_of(device: str, rows: Sequence[Standing], outcomes: Sequence[Outcome]) -> Curves:
+    """A device's curves, of its runs, which are read for it; those that have lost their curve are passed over.
 
     Args:
         device: which.
         rows: of the comparison, device by device and the most accurate first, as in the legend; the first device's
             order gives the colours, which are the methods' own on all devices.
-        runs: of that device, by method, see `runs_of`; those that have lost their curve are passed over.
+        outcomes: of the comparison.
+
+    Raises:
+        FileError: a run is damaged.
     """
+    runs = _runs(device, outcomes)
+    lost = sum(not run.validations for made in runs.values() for run in made)
     told = {method: [run for run in made if run.validations] for method, made in runs.items()}
     told = {
         method: made
@@ -162,10 +182,10 @@ def curves_of(
         curves = [averaged(method, told[method], key, places[method]) for method in methods]
         if curves and all(curve.cost[-1] > curve.cost[0] for curve in curves):
             drawn.append((name, curves))
-    return drawn
+    return Curves(drawn, lost)
 
 
-def runs_of(device: str, outcomes: Sequence[Outcome]) -> dict[str, list[Run]]:
+def _runs(device: str, outcomes: Sequence[Outcome]) -> dict[str, list[Run]]:
     """A device's runs, by method."""
     return {
         outcome.cell.method: [load_run(result.run) for result in outcome.results.values()]

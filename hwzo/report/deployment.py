@@ -13,7 +13,7 @@ from hwzo.deploy.result import Result
 from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.report import drawing
-from hwzo.report.document import check_place, document
+from hwzo.report.document import check_page, document
 from hwzo.report.markup import Markup, element, facts, figure, figures, join, paragraph, section, table
 from hwzo.report.quantity import amount, count, with_error
 from hwzo.train.tensors import write_atomically
@@ -40,8 +40,7 @@ def write_deployment_page(deployment: Path, page: Path) -> None:
         ConfigError: matplotlib is missing; says how to install it.
         FileError: not a deployment, a damaged one, or the page can't be written.
     """
-    drawing.require_matplotlib()
-    check_place(page)
+    check_page(page)
     write_atomically(page, deployment_page(Deployment.load(deployment)).encode())
 
 

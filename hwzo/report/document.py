@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from hwzo.errors import FileError
+from hwzo.report.drawing import require_matplotlib
 from hwzo.report.markup import Markup, element, join, markup
 
 
@@ -33,11 +34,21 @@ def document(title: str, body: Iterable[Markup], footer: str) -> str:
 """
 
 
-def check_place(page: Path) -> None:
-    """Say that a page can't be written there before it is drawn.
+def check_page(page: Path) -> None:
+    """Say that a page couldn't be drawn, or not be written there, before anything is read or measured for it.
 
     Raises:
+        ConfigError: matplotlib is missing; says how to install it.
         FileError: it is a folder, or in none.
     """
-    if not page.parent.is_dir() or page.is_dir():
-        raise FileError(f"page {page} can't be written: name a file in a folder that is there")
+    require_matplotlib()
+    if not page.parent.is_dir():
+        raise FileError(
+            f"page {page} can't be written: there is no folder {page.parent}; name a file in one that is there",
+            key="output",
+        )
+    if page.is_dir():
+        raise FileError(
+            f"page {page} can't be written: it is a folder; name a file in it, such as {page / 'report.html'}",
+            key="output",
+        )

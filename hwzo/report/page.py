@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwzo.errors import FileError
-from hwzo.report import curves, drawing, noise, sections, weights
-from hwzo.report.document import document
+from hwzo.report import curves, noise, sections, weights
+from hwzo.report.document import check_page, document
 from hwzo.report.material import Material, gather
 from hwzo.train.tensors import write_atomically
 
@@ -25,13 +24,7 @@ def write_run_page(run: Path, page: Path) -> None:
         ConfigError: matplotlib is missing; says how to install it.
         FileError: not a run's folder, a damaged one, or the page can't be written.
     """
-    drawing.require_matplotlib()
-    if not page.parent.is_dir():
-        raise FileError(f"page {page} can't be written: there is no folder {page.parent}")
-    if page.is_dir():
-        raise FileError(
-            f"page {page} can't be written: it is a folder; name a file in it, such as {page / 'report.html'}"
-        )
+    check_page(page)
     write_atomically(page, run_page(gather(run)).encode())
 
 

@@ -14,7 +14,7 @@ from hwzo.noise.profile import Profile
 from hwzo.noise.quantity import Curve, Quantity
 from hwzo.parameters import Array
 from hwzo.report import drawing
-from hwzo.report.document import check_place, document
+from hwzo.report.document import check_page, document
 from hwzo.report.markup import Markup, element, facts, figure, figures, paragraph, section, table
 from hwzo.report.quantity import amount, count, with_error
 from hwzo.train.tensors import write_atomically
@@ -33,8 +33,7 @@ def write_profile_page(profile: Path, page: Path) -> None:
         ConfigError: matplotlib is missing; says how to install it.
         FileError: not a profile, a damaged one, or the page can't be written.
     """
-    drawing.require_matplotlib()
-    check_place(page)
+    check_page(page)
     write_atomically(page, profile_page(Profile.load(profile)).encode())
 
 

@@ -16,7 +16,7 @@ import hwzo
 from hwzo.errors import CapabilityError, ConfigError, DeviceBusyError, FileError
 from hwzo.lease import Lease
 from hwzo.registry import backends, load
-from hwzo.report.comparison import comparison_page, curves_of, runs_of, write_comparison_page
+from hwzo.report.comparison import curves_of, write_comparison_page
 from hwzo.report.comparison_curves import averaged
 from hwzo.train import tuning
 from hwzo.train.compare import compare
@@ -179,10 +179,16 @@ def test_it_is_read_back_as_it_was_written(small, tmp_path):
         Comparison.load(tmp_path / "absent.toml")
 
 
-def test_the_page_shows_all_of_it(small):
+def page_of(comparison, outcomes, page):
+    """Draws it, and gives its text."""
+    write_comparison_page(comparison, outcomes, standings(outcomes, comparison.task), page)
+    return page.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_all_of_it(small, tmp_path):
     pytest.importorskip("matplotlib")
     comparison, outcomes, _, _ = small
-    page = comparison_page(comparison, outcomes)
+    page = page_of(comparison, outcomes, tmp_path / "report.html")
     for text in ("EMULATED", "intrinsic", "noisezo", "was left out", "Accuracy against evaluations", "n = 2"):
         assert text in page
     assert "<script" not in page
@@ -207,7 +213,7 @@ def test_curves_are_means_of_what_each_run_said_last(small):
 def test_the_curves_are_also_a_picture_of_their_own(small, tmp_path):
     pytest.importorskip("matplotlib")
     comparison, outcomes, _, _ = small
-    write_comparison_page(comparison, outcomes, tmp_path / "report.html")
+    page_of(comparison, outcomes, tmp_path / "report.html")
     picture = ElementTree.parse(tmp_path / "report.svg").getroot()
     assert picture.tag.endswith("svg")
     assert (tmp_path / "report.svg").stat().st_size < 200_000
@@ -252,7 +258,7 @@ def test_a_method_has_one_colour_on_all_devices(small):
     rows = standings(outcomes, "xor")
     assert [row.method for row in rows] == ["a", "b", "b", "a"]
     for device in ("crossbar:pcm", "crossbar:ideal"):
-        for _, curves in curves_of(device, rows, runs_of(device, outcomes)):
+        for _, curves in curves_of(device, rows, outcomes).by_cost:
             assert {curve.method: curve.place for curve in curves} == {"a": 0, "b": 1}
 
 
@@ -264,7 +270,8 @@ def test_a_run_that_lost_its_journal_is_in_the_table_only(tmp_path):
     next((folder / "runs").glob("*seed11")).joinpath("journal.sqlite").unlink()
     outcomes = compare(comparison, folder)
     assert sorted(outcomes[0].results) == [11, 12]
-    assert "whose journal is gone, and which are in the table only: 1." in comparison_page(comparison, outcomes)
+    page = page_of(comparison, outcomes, tmp_path / "report.html")
+    assert "whose journal is gone, and which are in the table only: 1." in page
 
 
 def test_a_mistake_in_a_url_shows_before_anything_runs_and_can_be_mended(tmp_path):
