@@ -8,19 +8,24 @@ from typing import Any
 from hwzo.errors import ConfigError
 
 
-def extra(name: str, what: str) -> Any:  # noqa: ANN401  (it carries no types)
-    """The package ``name``, which the extra of the same name installs.
+def extra(module: str, what: str, *, of: str = "", key: str | None = None) -> Any:  # noqa: ANN401  (it carries no types)
+    """A module of a package that an extra installs.
 
     Args:
-        name: such as ``"onnx"``.
-        what: needs it, such as ``"ONNX files"``.
+        module: such as ``"onnx"``.
+        what: the package is needed for, such as ``"ONNX files"``.
+        of: the extra; "": it is named as the package is.
+        key: the configuration key that asked for it, if there is one.
 
     Raises:
         ConfigError: it isn't installed; says how to install it.
     """
     try:
-        return import_module(name)
+        return import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise ConfigError(
-            f'{what} need the package {name} ({error}); install it with: pip install "hwzo[{name}]"'
+            f"the package {package} is needed for {what} ({error}); "
+            f'install it with: pip install "hwzo[{of or package}]"',
+            key=key,
         ) from None

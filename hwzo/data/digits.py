@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 from hwzo.data.task import Task
-from hwzo.errors import ConfigError
+from hwzo.extras import extra
 
 
 def digits() -> Task:
@@ -15,13 +12,7 @@ def digits() -> Task:
     Raises:
         ConfigError: scikit-learn is not installed; says how to install it.
     """
-    try:
-        datasets: Any = import_module("sklearn.datasets")
-    except ImportError as error:
-        raise ConfigError(
-            f'task=digits needs scikit-learn ({error}); install it with: pip install "hwzo[data]"', key="task"
-        ) from error
-    data = datasets.load_digits()
+    data = extra("sklearn.datasets", "task digits", of="data", key="task").load_digits()
     return Task.from_arrays(
         "digits",
         data.data / 16.0,

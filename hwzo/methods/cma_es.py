@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from hwzo.directions import Directions
 from hwzo.errors import ConfigError
 from hwzo.explore.programmed import ProgrammedExploration
+from hwzo.extras import extra
 from hwzo.methods.method import Start, State
 from hwzo.methods.programmed import Programmed
 from hwzo.methods.settings import Settings, known
@@ -117,13 +117,7 @@ def _build(name: str, kind: str, settings: Settings, start: Start) -> Programmed
         raise ConfigError(f"method = {name!r} needs 2 parameters at least; {start.device.info} has 1", key="method")
     if chosen.probes is not None and chosen.probes < 4:
         raise ConfigError(f"probes = {chosen.probes}: {name} needs a population of 4 at least", key="probes")
-    try:
-        package: Any = import_module("cmaes")
-    except ImportError as error:
-        raise ConfigError(
-            f'method = {name!r} needs the package cmaes ({error}); install it with: pip install "hwzo[cma]"',
-            key="method",
-        ) from error
+    package = extra("cmaes", f"method {name!r}", of="cma", key="method")
     optimiser = getattr(package, kind)(mean=start.theta.copy(), sigma=scale, population_size=chosen.probes, seed=0)
     count = int(optimiser.population_size)
     start.settings = Settings(probes=count, scale=scale)

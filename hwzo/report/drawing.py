@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.errors import ConfigError
+from hwzo.extras import extra
 from hwzo.parameters import Array
 from hwzo.report.markup import Markup
 
@@ -76,12 +76,7 @@ def require_matplotlib() -> None:
     Raises:
         ConfigError: matplotlib is missing.
     """
-    try:
-        import matplotlib.figure  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ImportError as error:
-        raise ConfigError(
-            f'drawing a page needs matplotlib, which could not be imported ({error}); pip install "hwzo[viz]"'
-        ) from error
+    extra("matplotlib.figure", "drawing a page", of="viz")
 
 
 def draw(

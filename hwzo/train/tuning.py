@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hwzo.errors import ConfigError, FileError
+from hwzo.errors import FileError
+from hwzo.extras import extra
 from hwzo.train.result import Result
 from hwzo.train.run import load_run
 
@@ -84,14 +84,13 @@ def tuned(keys: Mapping[str, Any], tuning: Tuning, folder: Path, train: Train) -
     chosen: dict[str, float] = {}
     if tuning.runs == 1 or not centres:
         return chosen, evaluations
-    study = _study(keys)
-    kinds: Any = import_module("optuna").distributions
+    optuna = extra("optuna", "tuning", of="tune", key="tuning")
+    study = _study(optuna, keys)
     ranges = {
-        key: kinds.FloatDistribution(value / FACTORS[key], value * FACTORS[key], log=True)
+        key: optuna.distributions.FloatDistribution(value / FACTORS[key], value * FACTORS[key], log=True)
         for key, value in centres.items()
     }
-    trial: Any = import_module("optuna").trial
-    study.add_trial(trial.create_trial(params=centres, distributions=ranges, value=best))
+    study.add_trial(optuna.trial.create_trial(params=centres, distributions=ranges, value=best))
     for number in range(1, tuning.runs):
         proposal = study.ask(ranges)
         value, _ = judged(number, proposal.params)
@@ -101,14 +100,7 @@ def tuned(keys: Mapping[str, Any], tuning: Tuning, folder: Path, train: Train) -
     return chosen, evaluations
 
 
-def _study(keys: Mapping[str, Any]) -> Any:  # noqa: ANN401  (optuna's)
-    try:
-        optuna: Any = import_module("optuna")
-    except ImportError as error:
-        raise ConfigError(
-            f'tuning needs optuna ({error}); install it with: pip install "hwzo[tune]", or leave the tuning out',
-            key="tuning",
-        ) from error
+def _study(optuna: Any, keys: Mapping[str, Any]) -> Any:  # noqa: ANN401  (optuna's)
     optuna.logging.set_verbosity(logging.WARNING)
     seed = zlib.crc32(f"{keys['method']} {keys['device']}".encode())
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4, multivariate=False)

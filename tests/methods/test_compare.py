@@ -18,7 +18,6 @@ from hwzo.lease import Lease
 from hwzo.registry import backends, load
 from hwzo.report.comparison import curves_of, write_comparison_page
 from hwzo.report.comparison_curves import averaged
-from hwzo.train import tuning
 from hwzo.train.compare import compare
 from hwzo.train.comparison import Cell, Comparison, Outcome
 from hwzo.train.standing import standings
@@ -383,10 +382,7 @@ def test_what_is_set_is_not_tuned(tmp_path):
 
 
 def test_tuning_says_what_it_needs(tmp_path, monkeypatch):
-    def absent(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(tuning, "import_module", absent)
+    monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ConfigError, match="optuna") as caught:
         tuned(KEYS, Tuning(runs=2), tmp_path, trained)
     assert caught.value.key == "tuning"

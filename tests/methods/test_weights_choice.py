@@ -1,5 +1,6 @@
 """What weight-space methods take, and what they say when they can't: settings, options, capabilities."""
 
+import sys
 from contextlib import suppress
 from dataclasses import replace
 
@@ -232,10 +233,7 @@ def test_cma_es_says_which_method_is_for_many_parameters():
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    def absent(name):
-        raise ImportError(f"no module named {name}")
-
-    monkeypatch.setattr("hwzo.methods.cma_es.import_module", absent)
+    monkeypatch.setitem(sys.modules, "cmaes", None)
     with pytest.raises(ConfigError, match=r"hwzo\[cma\]"):
         built(device_of(), "sep-cma")
 
