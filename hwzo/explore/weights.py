@@ -92,9 +92,9 @@ class WeightExploration:
     def measure(self, device: Device, theta: Array, batch: Batch, step: int) -> Evidence:
         """Take one step's readings on a device that holds theta (n_params,)."""
         probes = self.request(step)
-        if probes.law == "coordinate" and not self.antithetic:
-            scales = inward(probes.scales, probes.counters, theta, self.directions.spec)
-            probes = replace(probes, scales=scales)
+        if probes.law == "coordinate":
+            spec = self.directions.spec
+            probes = replace(probes, scales=inward(probes.scales, probes.counters, theta, spec, paired=self.antithetic))
         chunk = 1 if self.reprogram else device.capabilities.max_probes
         losses = np.empty(len(probes))
         realised = np.empty((len(probes), theta.size)) if self.read_back else None
@@ -137,19 +137,27 @@ def check_pairs(probes: int) -> None:
         raise ConfigError(f"probes = {probes}: readings come in pairs; use an even number", key="probes")
 
 
-def inward(scales: Array, counters: NDArray[np.int64], theta: Array, parameters: ParameterSpec) -> Array:
-    """Scales (N,), from 0, of one-sided displacements of one parameter each, such that no bound cuts them off.
+def inward(
+    scales: Array, counters: NDArray[np.int64], theta: Array, parameters: ParameterSpec, *, paired: bool = False
+) -> Array:
+    """Scales (N,) of displacements of one parameter each, such that no bound cuts them off.
 
-    Near its upper bound a parameter is displaced downwards instead. Where all parameters are displaced at once no sign
-    suits them all, and those at a bound show half of their slope.
+    One-sided ones are taken downwards near an upper bound; both of a pair are moved inwards, as far from each other as
+    elsewhere. Where all parameters are displaced at once no sign suits them all, and those at a bound show half of
+    their slope.
 
     Args:
-        scales: (N,), 0 for none.
+        scales: (N,) wanted, from 0 unless paired.
         counters: (N,) numbers of the parameters, counted on and on.
         theta: (n_params,) from where.
         parameters: whose bounds.
+        paired: readings come in pairs, either side of theta.
     """
     at = counters % parameters.size
     above, below = (parameters.upper - theta)[at], (theta - parameters.lower)[at]
+    if paired:
+        reach = np.abs(scales)
+        inwards = np.minimum(above - reach, 0.0) + np.maximum(reach - below, 0.0)
+        return np.minimum(np.maximum(scales + inwards, -below), above)
     down = (above < scales) & (below > above)
     return np.where(down, -np.minimum(scales, below), np.minimum(scales, above))

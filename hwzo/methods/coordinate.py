@@ -6,7 +6,7 @@ One parameter at a time is displaced::
 
 ``probes`` readings a step, beside the undisplaced one; parameters take turns in random order, each once in a sweep.
 With ``update = "sgd"`` those that had no turn stay; others go on by what the update rule remembers, and are written
-too. One that stands near its upper bound is displaced downwards: a device would cut off what leads out. One parameter
+too. Near a bound displacements lead inwards: a device would cut off what leads out. One parameter
 moves the loss little, so it is displaced far: on a device whose readings are noisy the c* rule chooses up to a whole
 weight unit. The undisplaced reading's noise is in all differences of a step alike, which pairs (``estimator =
 "antithetic"``) are free of.
@@ -20,6 +20,7 @@ of an estimated gradient along itself, and a tensor's share is its part of the l
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -75,11 +76,11 @@ def build(settings: Settings, start: Start, options: CoordinateOptions | None = 
     composed = compose(settings, DEFAULTS, start, "commanded", reason, method="coordinate", takes=takes)
     settled = {field.name: getattr(composed.explore, field.name) for field in fields(WeightExploration)}
     one_by_one = CoordinateExploration(**settled, shares=_shares(start, options, composed.explore.scale))
-    return replace(composed, explore=one_by_one, estimate=_differences)
+    return replace(composed, explore=one_by_one, estimate=partial(_differences, paired=one_by_one.antithetic))
 
 
-def _differences(evidence: Evidence, theta: Array) -> Array:
-    return coordinate_differences(evidence.counters, evidence.scales, evidence.losses, theta.size)
+def _differences(evidence: Evidence, theta: Array, *, paired: bool) -> Array:
+    return coordinate_differences(evidence.counters, evidence.scales, evidence.losses, theta.size, paired=paired)
 
 
 def _shares(start: Start, options: CoordinateOptions, scale: float) -> tuple[float, ...]:

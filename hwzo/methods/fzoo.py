@@ -39,4 +39,4 @@ def per_deviation(evidence: Evidence) -> Array:
     spread = float(losses[1:].std(ddof=1))
     if spread == 0.0:
         return np.zeros_like(losses)
-    return losses * (float(evidence.scales.max()) / spread)
+    return losses * (float(np.abs(evidence.scales).max()) / spread)

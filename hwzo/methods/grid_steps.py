@@ -26,6 +26,8 @@ STREAM = 32
 """Of Philox, for rounding; 0 to 6 are the directions' (`hwzo.directions.STREAMS`), 16 to 19 a simulated array's."""
 SIGNS: tuple[Law, ...] = ("rademacher", "rank1-sign")
 """Laws whose elements are +-1: a coefficient on the grid moves every parameter by grid points."""
+UNITS: tuple[Law, ...] = (*SIGNS, "walsh", "sparse", "coordinate")
+"""Laws whose elements are 0 or +-1: a scale on the grid displaces by grid points."""
 
 
 def resolution_of(parameters: ParameterSpec) -> float:

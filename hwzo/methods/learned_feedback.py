@@ -73,7 +73,7 @@ class LearnedFeedback:
         """Feedback of 0: nothing is expected; no output was seen yet."""
         *hidden, outputs = self.network.layers[1:]
         feedback = {f"feedback.{index}": np.zeros((outputs, units)) for index, units in enumerate(hidden)}
-        return feedback | {"largest": np.zeros(1)}
+        return feedback | {"largest_output": np.zeros(1)}
 
     def gradient(self, state: State, theta: Array, nodes: Nodes, batch: Batch) -> tuple[State, Array]:
         """See `NodeRule`."""
@@ -85,7 +85,7 @@ class LearnedFeedback:
 
         outputs, sizes = nodes.activities[-1], np.abs(nodes.activities[-1][0])
         known: Array = np.add.reduce(output_gradient(outputs, batch.targets, batch.loss)) / passes
-        largest = max(float(state["largest"][0]), float(sizes.max()))
+        largest = max(float(state["largest_output"][0]), float(sizes.max()))
         at_its_end = (sizes >= largest) & np.logical_and.reduce(outputs[1:] == outputs[0])
         known *= ~at_its_end | (known * outputs[0] > 0.0)
         size = float(np.vdot(known, known)) / known.size
@@ -108,7 +108,7 @@ class LearnedFeedback:
 
         load = inputs * known.shape[-1] / (samples * samples * (passes - 1))
         rate = min(self.feedback, STABLE / (1.0 + load))
-        learned: State = {"largest": np.array([largest])}
+        learned: State = {"largest_output": np.array([largest])}
         gradient = np.empty_like(theta)
         for index, (layer, guess, slot) in enumerate(zip(layers, expected, network.blocks(gradient), strict=True)):
             delta = guess

@@ -30,7 +30,7 @@ from hwzo.directions import Directions, second_moment
 from hwzo.errors import ConfigError
 from hwzo.explore.programmed import ProgrammedExploration
 from hwzo.explore.sinusoids import Sinusoids
-from hwzo.methods.grid_steps import SIGNS, resolution_of
+from hwzo.methods.grid_steps import UNITS, resolution_of
 from hwzo.methods.method import Method, Start
 from hwzo.methods.mgd_analogue import Analogue, Source
 from hwzo.methods.multiplexed import Commanded, Multiplexed, Perturbations, Sinusoidal
@@ -115,7 +115,7 @@ def _discrete(settings: Settings, start: Start, options: MgdOptions) -> Multiple
     else:
         check_law(start.device, law)
         scale = scale_along(law, chosen, start, central=False)
-        grid = resolution_of(parameters) if law in SIGNS else 0.0
+        grid = resolution_of(parameters) if law in UNITS else 0.0
         if grid:
             scale = max(1.0, round(scale / grid)) * grid
         variance = second_moment(law, parameters) * scale**2

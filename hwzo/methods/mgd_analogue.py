@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hwzo.explore.sinusoids import PEAK
+from hwzo.explore.sinusoids import PEAK, Sinusoids
 from hwzo.methods.method import State
 from hwzo.parameters import Array, ParameterSpec
 
@@ -58,7 +58,10 @@ class Analogue:
 
     def ask(self, theta: Array, state: State, i: int) -> Array:
         """The perturbed parameters."""
-        return self.parameters.inside(theta, PEAK * self.scale) + self.scale * self._perturbation(i)
+        moved = self.scale * self._perturbation(i)
+        # Sinusoids around one point: how far each swings at the moment goes with the others' harmonics.
+        reach = PEAK * self.scale if isinstance(self.source, Sinusoids) else np.abs(moved[0])
+        return self.parameters.inside(theta, reach) + moved
 
     def tell(
         self, theta: Array, state: State, i: int, candidates: Array, losses: Array, rate: float

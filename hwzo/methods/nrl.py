@@ -17,7 +17,7 @@ far more than noise makes of one, so it needs many samples a step: it wins where
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,6 +63,8 @@ class RewardModulation:
         expected = mean if math.isnan(before) else before
         layers = own_noise(self.network, theta, nodes.inputs, nodes.activities)
         learned = {"reward": np.array([self.memory * expected + (1.0 - self.memory) * mean])}
+        # All nodes, also those that a pool passed over: in a single pass the others are those whose noise was high.
+        layers = [replace(layer, heard=None) for layer in layers]
         return learned, activity_gradient(self.network, layers, (expected - rewards) / max(abs(expected), TINY))
 
 

@@ -18,7 +18,7 @@ from hwzo.estimate.least_squares import least_squares
 from hwzo.explore.evidence import Evidence
 from hwzo.explore.weights import SPALL_GAMMA, WeightExploration, check_pairs
 from hwzo.methods.composition import Composition, Rate
-from hwzo.methods.grid_steps import SIGNS, GridSteps, resolution_of
+from hwzo.methods.grid_steps import UNITS, GridSteps, resolution_of
 from hwzo.methods.method import Start
 from hwzo.methods.serving import instead
 from hwzo.methods.settings import Estimator, Exploration, Settings, known
@@ -121,7 +121,7 @@ def compose(
     scale = scale_along(law, chosen, start, central=paired) if commands else 0.0
     moment = second_moment(law, device.parameters)
     start.settings = replace(chosen, scale=scale).keep(takes)
-    resolution = resolution_of(device.parameters) if commands and law in SIGNS else 0.0
+    resolution = resolution_of(device.parameters) if commands and law in UNITS else 0.0
     along = Directions(law, device.parameters, start.key)
     replayed = resolution > 0 and not reads and chosen.update == "sgd" and estimator in LINEAR
     explore = WeightExploration(
@@ -243,6 +243,9 @@ def _measured_scale(start: Start, law: Law, *, central: bool) -> float:
     if law == "coordinate":
         farthest = 0.5 * float((parameters.upper - parameters.lower).min())
         trial = min(TRIAL_ALONE, 0.5 * farthest)
+    grid = resolution_of(parameters) if law in UNITS else 0.0
+    if grid:  # or c and 2c would be rounded to displacements that aren't one twice the other
+        trial = max(1.0, round(trial / grid)) * grid
     size = probe_size(start.device, start.batch, law=law, key=start.key, central=central, trial=trial)
     start.evaluations += EVALUATIONS
     start.commanded += EVALUATIONS - 8

@@ -1,9 +1,11 @@
 """The c* rule: how large a commanded displacement should be around noise that can't be read back.
 
 With a loss reading of standard deviation s and directional derivatives D2, D3 along the directions used, a one-sided
-estimate is best near ``c* = (8 s^2)^(1/4) / sqrt(rms D2)``, a central one near ``c* = (3 s / rms D3)^(1/3)``: where the
-variance s^2/c^2 that noise leaves equals what curvature leaves. (Derived by minimising the mean square error; compare
-Spall, IEEE Trans. Aerosp. Electron. Syst. 34, 817 (1998), whose rule of thumb c = s is too small.)
+estimate is best near ``c* = (8 s^2)^(1/4) / sqrt(rms D2)``, a central one near ``c* = (3 s / rms D3)^(1/3)``: there the
+mean square error is least, which noise and curvature leave in a slope, 2 s^2 / c^2 + c^2 D2^2 / 4 of a reading and an
+undisplaced one, s^2 / 2 c^2 + c^4 D3^2 / 36 of a pair. (Compare Spall, IEEE Trans. Aerosp. Electron. Syst. 34, 817
+(1998), whose rule of thumb c = s is too small.) Readings that are centred on their own mean are free of the mean of
+D2, and could do with a larger c wherever D2 is much the same along all directions.
 """
 
 from __future__ import annotations
@@ -11,15 +13,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwzo.device import Device
 from hwzo.errors import MeasurementError
 from hwzo.parameters import Array
+from hwzo.philox import philox4x32
 from hwzo.probes import Batch, Law, Probes
 
 DIRECTIONS = 8
 REPEATS = 8
 EVALUATIONS = REPEATS + 4 * DIRECTIONS
+STREAM = 37
+"""Of Philox, for which parameters are taken."""
 FLOOR = 0.01
 """Weight units: on a noiseless device less than this gains nothing."""
 
@@ -54,7 +60,7 @@ def probe_size(device: Device, batch: Batch, *, law: Law, key: int, central: boo
         trial: weight units.
     """
     still = device.measure(Probes.plain(REPEATS), batch).losses
-    counters = np.repeat(np.arange(DIRECTIONS), 4)
+    counters = np.repeat(_numbers(device.parameters.size, law, key), 4)
     scales = np.tile([1.0, -1.0, 2.0, -2.0], DIRECTIONS) * trial
     probes = Probes(counters.astype(np.int64), scales, law=law, key=key, step=2**32 - 1)
     moved = device.measure(probes, batch).losses.reshape(DIRECTIONS, 4)
@@ -70,6 +76,18 @@ def probe_size(device: Device, batch: Batch, *, law: Law, key: int, central: boo
     if not np.isfinite(moved).all():
         raise MeasurementError(f"{device.info} returned a loss that isn't finite while the probe size was measured")
     return ProbeSize(float(np.clip(scale, FLOOR, 4 * trial)), float(np.sqrt(variance)), curvature)
+
+
+def _numbers(n_params: int, law: Law, key: int) -> NDArray[np.int64]:
+    """Which directions are taken, (DIRECTIONS,): of ``coordinate``, whose number is the parameter's, some at random.
+
+    The first ones would be a neighbourhood, such as the weights of one input.
+    """
+    if law != "coordinate":
+        return np.arange(DIRECTIONS)
+    counters = np.zeros((n_params, 4), dtype=np.uint32)
+    counters[:, 0], counters[:, 3] = np.arange(n_params), STREAM
+    return np.resize(np.argsort(philox4x32(counters, key)[:, 0], kind="stable"), DIRECTIONS)
 
 
 def _rms(values: Array, noise_variance: float) -> float:

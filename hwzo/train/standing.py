@@ -33,7 +33,7 @@ class Standing:
         loss: mean validation loss at the end.
         evaluations, commanded_probes, cell_writes, device_seconds, joules: means.
         reached: how many runs reached ``target`` on validation.
-        evaluations_to_target: median over all runs; None where fewer than half reached it.
+        evaluations_to_target: median over all runs; None unless more than half reached it.
         target: validation accuracy.
         settings: found by tuning.
         tuning_evaluations: what finding them took, on top.

@@ -11,7 +11,7 @@ from hwzo.estimate.nodes import node_gradient
 from hwzo.estimate.nodes_decorrelation import decorrelated, preconditioned
 from hwzo.estimate.nodes_passes import activity_changes, credit, own_noise
 from hwzo.explore.evidence import Nodes
-from hwzo.methods.anp import activity_gradient
+from hwzo.methods.anp import ActivityPerturbation, activity_gradient
 from hwzo.methods.danp import DecorrelatedPerturbation
 from hwzo.methods.hebbian import RewardedHebb
 from hwzo.methods.learned_feedback import LearnedFeedback
@@ -19,6 +19,7 @@ from hwzo.methods.node_perturbation import NodePerturbation
 from hwzo.methods.nrl import RewardModulation
 from hwzo.network import ACTIVATIONS, Network, output_gradient, sample_losses
 from hwzo.probes import Batch
+from hwzo.update import UPDATES
 
 LABELS = ["5-4-4-3", "5x6x1-3c2-p2-4c2p1-a2-3", "4x3-5r-3"]
 
@@ -321,8 +322,8 @@ def test_shapes_that_do_not_fit_are_told():
         own_noise(network, theta, one.inputs[:2], one.activities)
 
 
-def test_nodes_that_a_pool_passed_over_do_not_count_among_the_nodes():
-    """The scale of reward modulation is 1 / |mean reward|, pool or none; of all nodes it would be 67 / 19 of it."""
+def test_reward_modulation_of_pooled_nodes_has_its_scale():
+    """It is 1 / |mean reward|, pool or none; all 67 nodes by the energy of the 19 that were heard would be 67 / 19."""
     network = Network.parse("6x6x1-4c3-p2-3")
     theta, batch = problem(network, 1, seed=3)
     _, gradient = network.gradient(theta, batch.inputs, batch.targets, batch.loss)
@@ -335,6 +336,34 @@ def test_nodes_that_a_pool_passed_over_do_not_count_among_the_nodes():
     ]
     part, error = share(found, gradient / clean.mean())
     assert abs(part - 1.0) < 4.5 * error < 0.3
+
+
+def test_reward_modulation_of_pooled_nodes_is_not_drawn_to_what_was_heard():
+    """In one pass the nodes that a max pool lets through are those whose noise was high: crediting only those, the
+    first layer of this network would learn nothing (-.01 of the gradient, where all nodes' part is 1)."""
+    network = Network.parse("6x6x1-4c3-p2-3")
+    theta, batch = problem(network, 16)
+    loss, gradient = network.gradient(theta, batch.inputs, batch.targets, batch.loss)
+    rule, rng, state = RewardModulation(network, 1.0), np.random.default_rng(31), {"reward": np.array([-loss])}
+    first = slice(0, network.blocks(gradient)[0].size)
+    found = [
+        rule.gradient(state, theta, passes(network, theta, batch, [0.05] * 2, 1, rng), batch)[1][first]
+        for _ in range(4000)
+    ]
+    part, error = share(found, gradient[first] / loss)
+    assert abs(part - 1.0) < 4.5 * error < 0.8
+
+
+RULES = (ActivityPerturbation, RewardedHebb, NodePerturbation, RewardModulation)
+
+
+def test_what_node_methods_remember_has_no_update_rules_name():
+    network = Network.parse("5-4-3")
+    own = [rule(network).begin() for rule in RULES]
+    own += [DecorrelatedPerturbation(network, 0.1).begin(), LearnedFeedback(network, 0.1).begin(), {"silent": None}]
+    for remembered in own:
+        for update in UPDATES.values():
+            assert set(remembered).isdisjoint(update.init(network.n_params))
 
 
 def test_an_output_that_reads_the_same_twice_teaches_unless_it_stands_at_its_end():

@@ -331,33 +331,48 @@ def test_mezo_keeps_one_number_for_each_direction():
 
 
 @pytest.mark.parametrize(
-    ("method", "probes"),
+    ("method", "probes", "given"),
     [
-        ("coordinate", 10),
-        ("mgd?multiplexing=time", 10),
-        ("mgd?multiplexing=time&tau_p=2", 10),
-        ("mgd?multiplexing=frequency", 20),
+        ("coordinate", 10, {}),
+        ("coordinate", 20, {"estimator": "antithetic"}),
+        ("mgd?multiplexing=time", 10, {}),
+        ("mgd?multiplexing=time&tau_p=2", 10, {}),
+        ("mgd?multiplexing=frequency", 20, {}),
     ],
 )
-def test_the_slope_of_a_parameter_at_its_bound_is_found_from_within(method, probes):
+def test_the_slope_of_a_parameter_at_its_bound_is_found_from_within(method, probes, given):
     """A crossbar cuts off what leads out; these methods' estimates are exact, where they see what they displace."""
     device = hwzo.connect("crossbar:ideal?layers=4-2&window=1&dac_bits=0&adc_bits=0&seed=3")
     batch = Batch(np.random.default_rng(0).uniform(-1, 1, (8, 4)), np.arange(8) % 2)
     theta, c = np.array([1.0, -1.0, 0.8, 0.0, 1.0, 0.3, -0.9, 1.0, 0.2, 1.0]), 1e-3
     device.program(theta)
-    settings = Settings(scale=c, probes=probes, update="sgd", rate=1.0, schedule="constant")
+    settings = Settings(scale=c, probes=probes, update="sgd", rate=1.0, schedule="constant", **given)
     learner = method_named(method).build(settings, Start(device, theta, batch, key=1))
     outcome = learner.step(device, theta, learner.begin(10), batch, 0, 0.0)
     _, gradient = Network((4, 2)).gradient(theta, batch.inputs, batch.targets, batch.loss)
     assert np.count_nonzero((np.abs(theta) == 1.0) & (theta * gradient > 0.05)) == 3  # at a bound, and leaving it
     np.testing.assert_allclose(outcome.theta, np.clip(theta - gradient, -1, 1), atol=3e-3)
-    if "frequency" not in method:  # and the record says which way they went
+    if "frequency" not in method and not given:  # and the record says which way they went
         went = dict(zip(outcome.evidence.counters.tolist(), outcome.evidence.scales.tolist(), strict=True))
         assert [went[i] < 0 for i in range(10)] == (theta == 1.0).tolist()
 
 
-@pytest.mark.parametrize("method", ["lozo", "hizoo", "guided-es?alpha=1", "mgd?analogue=true&tau_hp=1e9&tau_theta=1"])
-def test_pairs_at_a_bound_show_all_of_the_slope(method):
+ANALOGUE = "mgd?analogue=true&tau_hp=1e9&tau_theta=1"
+
+
+@pytest.mark.parametrize(
+    ("method", "law"),
+    [
+        ("lozo", None),
+        ("hizoo", None),
+        ("guided-es?alpha=1", None),
+        (ANALOGUE, None),
+        (ANALOGUE, "gaussian"),
+        (ANALOGUE, "sparse"),
+        (f"{ANALOGUE}&multiplexing=frequency", None),
+    ],
+)
+def test_pairs_at_a_bound_show_all_of_the_slope(method, law):
     """The mean over 2,000 rounds of a linear loss, without steps, is its slope (the analogue form's, for tau_theta = 1
     and losses whose mean is 0, half of it): each of eight parameters, four at their bounds, within 5 standard errors.
     """
@@ -365,7 +380,7 @@ def test_pairs_at_a_bound_show_all_of_the_slope(method):
     theta, slope = np.array([2.0, 2.0, -2.0, -2.0, 0.0, 0.1, -0.5, 1.9]), np.array([1.0, -2, 3, -1, 2, 1, -1, 2])
     device = QuadraticDevice(8, laws=frozenset())
     device.program(theta)
-    learner = method_named(method).build(Settings(scale=0.2), Start(device, theta, BATCH, KEY))
+    learner = method_named(method).build(Settings(scale=0.2, law=law), Start(device, theta, BATCH, KEY))
     found = []
     for i in range(2000):
         state = learner.begin(8)
@@ -375,7 +390,7 @@ def test_pairs_at_a_bound_show_all_of_the_slope(method):
             continue
         points = spec.clip(learner.search.ask(theta, state, i))
         if "analogue" in method:
-            state["before"] = np.array([spec.inside(theta, np.sqrt(2) * 0.2) @ slope])
+            state["before"] = np.array([theta @ slope])
         moved, _ = learner.search.tell(theta, state, i, points, points @ slope, 1.0)
         found.append((theta - moved) * (2.0 if "analogue" in method else 1.0))
     for column, expected in zip(np.transpose(found), slope, strict=True):
@@ -388,6 +403,35 @@ def test_one_direction_a_step_is_not_a_coordinate(method):
     with pytest.raises(ConfigError, match="same parameter") as caught:
         method_named(method).build(Settings(law="coordinate"), Start(device, np.zeros(6), BATCH, key=1))
     assert caught.value.key == "law"
+
+
+def test_fzoo_is_normalised_by_displacements_downwards_too():
+    """All parameters at their upper bounds, one by one: the step is the forward differences over the losses' spread."""
+    device = QuadraticDevice(8, seed=3)
+    theta, c = np.full(8, 2.0), 0.1
+    device.program(theta)
+    settings = Settings(scale=c, probes=8, law="coordinate", rate=0.01, update="sgd", schedule="constant")
+    outcome = (
+        method_named("fzoo").build(settings, Start(device, theta, BATCH, KEY)).step(device, theta, {}, BATCH, 0, 0.0)
+    )
+    losses = np.array([device.loss_at(theta - c * row) for row in np.eye(8)])
+    slopes = (device.loss_at(theta) - losses) / c
+    np.testing.assert_allclose(outcome.theta, theta - 0.01 * c * slopes / losses.std(ddof=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("law", ["rademacher", "rank1-sign", "walsh", "sparse", "coordinate"])
+def test_displacements_by_units_are_whole_steps_of_a_grid(law):
+    """A device that rounds what it is displaced to would move parameters by something else than is reckoned with."""
+    device, asked = QuadraticDevice(8, resolution=2.0**-4, loss_sd=0.01), []
+    measure = device.measure
+    device.measure = lambda probes, batch: asked.append(probes) or measure(probes, batch)
+    start = Start(device, np.zeros(8), BATCH, KEY)
+    method = method_named("mgd").build(Settings(law=law), start)
+    method.explore.measure(device, start.theta, BATCH, 0)
+    for probes in asked:  # those of the c* rule, and of a step
+        np.testing.assert_array_equal(probes.scales, np.round(probes.scales * 16) / 16)
+    trial = np.abs(asked[1].scales)
+    assert set(trial / trial.min()) == {1.0, 2.0}
 
 
 def test_walsh_directions_are_not_for_centred_estimators():
