@@ -14,11 +14,10 @@ from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import ConfigError
-from hwzo.methods.method import Method
-from hwzo.methods.settings import Settings
+from hwzo.methods.method import Method, Start
+from hwzo.methods.registry import method_named
 from hwzo.network import Network
 from hwzo.parameters import Array
-from hwzo.probes import Batch
 from hwzo.registry import connect
 from hwzo.train.config import TrainConfig
 from hwzo.train.guard import GuardedDevice
@@ -92,14 +91,26 @@ def key_of(config: TrainConfig) -> int:
     return int(np.random.SeedSequence([config.seed, 2]).generate_state(1, np.uint64)[0])
 
 
-def settings_of(config: TrainConfig, measured: Mapping[str, float]) -> Settings:
-    """The method's settings; a probe size that was measured is left to what is known of it by now."""
-    return replace(config.settings, scale=None) if "probe_size" in measured else config.settings
+def start_of(
+    config: TrainConfig, task: Task, device: Device, theta: Array, measured: Mapping[str, float] | None = None
+) -> Start:
+    """Where the run's method is built: with the minibatch of step 0 to measure on.
+
+    Args:
+        config: the run's, with its batch.
+        task: what is learnt.
+        device: holds ``theta``.
+        theta: (n_params,) weight units.
+        measured: what needn't be measured again; None: nothing is known.
+    """
+    batch = Sampler(task.batch("train"), config.batch or 1, config.seed).at(0)
+    return Start(device, theta, batch, key_of(config), dict(measured or {}))
 
 
-def first_batch(config: TrainConfig, task: Task) -> Batch:
-    """The minibatch of step 0, which a method measures on while it is built."""
-    return Sampler(task.batch("train"), config.batch or 1, config.seed).at(0)
+def rebuilt(config: TrainConfig, start: Start, measured: Mapping[str, float]) -> Method:
+    """The run's method, built again; a probe size that was ``measured`` is left to what is known of it by now."""
+    settings = replace(config.settings, scale=None) if "probe_size" in measured else config.settings
+    return method_named(config.method).build(settings, start)
 
 
 def about(bench: Bench, method: Method, measured: Mapping[str, float]) -> dict[str, Mapping[str, object]]:

@@ -44,6 +44,12 @@ class Checkpoint:
     evaluations_to_target: int | None = None
     snapshot: bytes = b""
 
+    def looked(self, evaluations: int, loss: float, accuracy: float | None, target: float) -> None:
+        """Keep a look at the validation data, taken after so many evaluations, and if it was the first at a target."""
+        self.validation_loss, self.validation_accuracy = loss, accuracy
+        if self.evaluations_to_target is None and accuracy is not None and accuracy >= target:
+            self.evaluations_to_target = evaluations
+
     def save(self, folder: Path) -> Path:
         """Write ``step-T.safetensors``, in one piece.
 

@@ -24,6 +24,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Moderate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Reaction = Literal["re-read", "re-calibrate", "stop"]
+WATCHED = 0.95
+"""Validation accuracy that is watched for where no target is set."""
 
 
 class TrainConfig(BaseModel):
@@ -101,6 +103,11 @@ class TrainConfig(BaseModel):
     def settings(self) -> Settings:
         """The method's settings among the keys."""
         return Settings(**{name: getattr(self, name) for name in Settings.names()})
+
+    @property
+    def watched(self) -> float:
+        """Validation accuracy of which is told when it was first reached."""
+        return self.target or WATCHED
 
     @classmethod
     def build(cls, values: Mapping[str, object]) -> TrainConfig:

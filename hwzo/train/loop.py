@@ -14,14 +14,13 @@ import numpy as np
 from hwzo.data.sampler import Sampler
 from hwzo.data.task import Task
 from hwzo.errors import DeviceError, FileError, HwzoError, StoppedError, VerificationError
-from hwzo.methods.method import Method, Record, Start
-from hwzo.methods.registry import method_named
+from hwzo.methods.method import Method, Record
 from hwzo.network import accuracy
 from hwzo.parameters import parameters_crc32
 from hwzo.probes import Batch, Cost, Probes
 from hwzo.say import Say
 from hwzo.tape import Call
-from hwzo.train.bench import first_batch, key_of, settings_of
+from hwzo.train.bench import rebuilt, start_of
 from hwzo.train.budget import Budget
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
@@ -36,7 +35,6 @@ from hwzo.train.weights import Weights
 
 CHECKPOINT_S = 2.0
 WATCH_S = 0.1
-DEFAULT_TARGET = 0.95
 CROWDED = 0.5
 """Share of the parameters at the ends of their ranges above which a run says so."""
 
@@ -139,11 +137,6 @@ class Loop:
     def budget(self) -> Budget:
         """The run's budget."""
         return Budget.parse(self.config.budget or "1 evaluation")
-
-    @property
-    def target(self) -> float:
-        """The validation accuracy that is watched for."""
-        return self.config.target or DEFAULT_TARGET
 
     def sampler(self) -> Sampler:
         """The run's minibatches."""
@@ -255,9 +248,8 @@ class Loop:
                 if keep:
                     lookout.save(self.folder.path, at.t)
             self.device.program(at.theta)
-            batch = first_batch(self.config, self.task)
-            begin = Start(self.device, at.theta, batch, key_of(self.config))
-            self.method = method_named(self.config.method).build(settings_of(self.config, at.measured), begin)
+            begin = start_of(self.config, self.task, self.device, at.theta)
+            self.method = rebuilt(self.config, begin, at.measured)
             at.measured = begin.measured
             at.spent.add(begin.evaluations, begin.commanded, Cost())
             said = f"{said}; {'calibrated anew' if lookout.reaction == 're-calibrate' else 're-read'}"
@@ -278,9 +270,7 @@ class Loop:
         with self._listening() as calls:
             loss, right = self.look("validation")
         at, spent = self.at, self.at.spent
-        at.validation_loss, at.validation_accuracy = loss, right
-        if at.evaluations_to_target is None and right is not None and right >= self.target:
-            at.evaluations_to_target = spent.evaluations
+        at.looked(spent.evaluations, loss, right, self.config.watched)
         if keep:
             n = len(self.task.validation)
             self.journal.heard(at.t, "look", calls)
@@ -363,7 +353,7 @@ class Loop:
             validation_accuracy=at.validation_accuracy,
             test_accuracy=right,
             test_samples=len(self.task.test),
-            target=self.target,
+            target=self.config.watched,
             target_reached=at.evaluations_to_target is not None,
             evaluations_to_target=at.evaluations_to_target,
             parameters_crc32=parameters_crc32(at.theta),

@@ -11,10 +11,8 @@ from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingType
 from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import ConfigError, FileError
-from hwzo.methods.method import Start
-from hwzo.methods.registry import method_named
 from hwzo.parameters import Array, parameters_crc32
-from hwzo.train.bench import first_batch, key_of, open_bench, settings_of
+from hwzo.train.bench import open_bench, rebuilt, start_of
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
 from hwzo.train.lookout import lookout_of
@@ -79,8 +77,7 @@ def _replayed(
     bench = open_bench(config, task, device, url)
     try:
         guard = bench.device
-        start = Start(guard, at.theta, first_batch(config, bench.task), key_of(config), dict(at.measured))
-        method = method_named(config.method).build(settings_of(config, at.measured), start)
+        method = rebuilt(config, start_of(config, bench.task, guard, at.theta, at.measured), at.measured)
         theta: Array
         how: How
         if method.regenerable or guard.emulation is None:

@@ -9,17 +9,16 @@ from typing import cast
 from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import ConfigError, FileError
-from hwzo.methods.method import Record, Start
-from hwzo.methods.registry import method_named
+from hwzo.methods.method import Record
 from hwzo.say import Say
-from hwzo.train.bench import Bench, about, first_batch, key_of, open_bench, settings_of
+from hwzo.train.bench import Bench, about, open_bench, rebuilt, start_of
 from hwzo.train.budget import Budget
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
 from hwzo.train.folder import RunFolder
 from hwzo.train.journal import Journal
 from hwzo.train.lookout import lookout_of
-from hwzo.train.loop import DEFAULT_TARGET, Loop, Watch
+from hwzo.train.loop import Loop, Watch
 from hwzo.train.result import Result
 
 
@@ -104,10 +103,7 @@ def _continued(
             f"{guard.info} has {guard.parameters.size} parameters, run {folder.path} has {at.theta.size}", key="device"
         )
     _same_device(folder, guard)
-    batch = first_batch(config, bench.task)
-    method = method_named(config.method).build(
-        settings_of(config, at.measured), Start(guard, at.theta, batch, key_of(config), dict(at.measured))
-    )
+    method = rebuilt(config, start_of(config, bench.task, guard, at.theta, at.measured), at.measured)
     rerun: dict[int, Record] = {}
     if guard.emulation is not None:
         guard.emulation.restore(at.snapshot)
@@ -120,13 +116,7 @@ def _continued(
             at.theta, at.state = method.replay(at.theta, at.state, record)
             at.t = record.t + 1
         for look in journal.validations():
-            at.validation_loss, at.validation_accuracy = look.loss, look.accuracy
-            if (
-                at.evaluations_to_target is None
-                and look.accuracy is not None
-                and look.accuracy >= (config.target or DEFAULT_TARGET)
-            ):
-                at.evaluations_to_target = look.evaluations
+            at.looked(look.evaluations, look.loss, look.accuracy, config.watched)
         guard.program(at.theta)  # its cells may have moved since; what is programmed is counted
         at.spent.add(0, 0, guard.cost)
         folder.keep(at)

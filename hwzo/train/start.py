@@ -11,14 +11,13 @@ from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingType
 from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
-from hwzo.methods.method import Start
 from hwzo.methods.registry import Entry, method_named
 from hwzo.noise.profile import Profile
 from hwzo.parameters import Array
 from hwzo.say import Say
 from hwzo.tape import Call
 from hwzo.train.advised import advised_at_start
-from hwzo.train.bench import Bench, about, first_batch, fresh_parameters, key_of, open_bench
+from hwzo.train.bench import Bench, about, fresh_parameters, open_bench, start_of
 from hwzo.train.budget import Budget, Spent
 from hwzo.train.checkpoint import Checkpoint
 from hwzo.train.config import TrainConfig
@@ -152,7 +151,7 @@ def _begin(
             guard.heard = calls.append
         theta = _first_parameters(config, guard)
         guard.program(theta)
-        begin = Start(guard, theta, first_batch(config, bench.task), key_of(config))
+        begin = start_of(config, bench.task, guard, theta)
         told: list[str] = []
         settings = config.settings if profile is not None else advised_at_start(config, begin, told.append)
         method = entry.build(settings, begin)
