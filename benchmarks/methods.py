@@ -256,7 +256,7 @@ def measured(case: str, row: Row, seeds: Sequence[int], kept: Kept) -> dict[str,
     }
     for key in ("test_accuracy", "loss", "cell_writes", "device_seconds", "joules"):
         values = [outcome[key] for outcome in outcomes]
-        known = None not in values and not row.ends
+        known = None not in values  # as they are of runs that ended at their goal
         found[key] = statistics.fmean(values) if known else None
         found[f"{key}_standard_error"] = error_of(values) if known else None
     return found
@@ -295,7 +295,7 @@ def run(row: Row, seed: int) -> dict[str, Any]:
         "evaluations": looks[-1].evaluations if result is None else result.evaluations,
         "passes": None if result is None else max(1, round(result.evaluations / max(1, result.steps))),
         "test_accuracy": None if result is None else result.test_accuracy,
-        "loss": looks[-1].loss if result is None else result.loss,
+        "loss": None if result is None else result.loss,
         "cell_writes": None if result is None else result.cell_writes,
         "device_seconds": None if result is None else result.device_seconds,
         "joules": None if result is None else result.joules,

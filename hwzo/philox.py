@@ -2,6 +2,21 @@
 
 Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011
 (https://doi.org/10.1145/2063384.2063405). Host, emulator and microcontroller compute the same bits.
+
+The last counter word is the stream, so that no two uses of one key ever share numbers:
+
+=========  ===================================================================
+0 to 6     directions, one a law (`hwzo.directions.STREAMS`)
+16 to 19   noise of a board's simulated array
+32         rounding of steps on a grid (`hwzo.methods.grid_steps`)
+33         noise of Lava's quantised nodes (its backend)
+34         decisions of `hwzo.methods.metropolis`
+35         frequencies and phases of sinusoids (`hwzo.explore.sinusoids`)
+36         order of single parameters (`hwzo.explore.coordinates`)
+37         parameters that the c* rule looks at (`hwzo.noise.probe_size`)
+=========  ===================================================================
+
+Steps from 2^32 - 3 on are no training steps: they are directions along which something is measured beforehand.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from hwzo.philox import philox4x32
 from hwzo.probes import Law
 
 STREAM = 32
-"""Of Philox, for rounding; 0 to 6 are the directions' (`hwzo.directions.STREAMS`), 16 to 19 a simulated array's."""
+"""Of Philox, for rounding; see `hwzo.philox` for the others."""
 SIGNS: tuple[Law, ...] = ("rademacher", "rank1-sign")
 """Laws whose elements are +-1: a coefficient on the grid moves every parameter by grid points."""
 UNITS: tuple[Law, ...] = (*SIGNS, "walsh", "sparse", "coordinate")
