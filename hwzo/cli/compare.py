@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hwzo.cli.options import Json
+from hwzo.cli.picture import draw
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import say, show, table
+from hwzo.cli.terminal import say, show, table, with_error
+
+if TYPE_CHECKING:
+    from hwzo.train.standing import Standing
 
 NAME = "compare"
 
@@ -25,6 +28,7 @@ def command(
     json: Json = False,
 ) -> int:
     """Methods x devices x seeds, one table and one page."""
+    from hwzo.report.comparison import write_comparison_page
     from hwzo.train.compare import compare, cores
     from hwzo.train.comparison import Comparison
     from hwzo.train.standing import standings
@@ -40,14 +44,7 @@ def command(
     )
     outcomes = compare(comparison, folder, say)
     rows = standings(outcomes, comparison.task)
-    page = None
-    if find_spec("matplotlib") is None:
-        say('no picture: matplotlib is missing; pip install "hwzo[viz]" draws one')
-    else:
-        from hwzo.report.comparison import write_comparison_page
-
-        page = folder / "report.html"
-        write_comparison_page(comparison, outcomes, rows, page)
+    page = draw(folder / "report.html", lambda page: write_comparison_page(comparison, outcomes, rows, page))
     if json:
         emit({"run": str(folder), "report": None if page is None else str(page), "table": [row.row() for row in rows]})
         return 0
@@ -59,9 +56,9 @@ def command(
         (
             row.method,
             row.device,
-            _with_error(row.accuracy, row.accuracy_standard_error),
+            None if row.accuracy is None else with_error(row.accuracy, row.accuracy_standard_error),
             row.seeds,
-            "best" if row.below_best == 0 else _with_error(row.below_best, row.below_best_standard_error, -1),
+            _below(row),
             None if row.p is None else float(f"{row.p:.2g}"),
             row.loss,
             None if row.evaluations_to_target is None else round(row.evaluations_to_target),
@@ -83,7 +80,7 @@ def command(
     return 0
 
 
-def _with_error(value: float | None, error: float | None, sign: int = 1) -> str | None:
-    if value is None:
+def _below(row: Standing) -> str | None:
+    if row.below_best is None:
         return None
-    return f"{sign * value:.4f}" if error is None else f"{sign * value:.4f} +- {error:.4f}"
+    return "best" if row.below_best == 0 else with_error(-row.below_best, row.below_best_standard_error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hwzo.cli.options import DeviceOption, Json
 from hwzo.cli.streams import emit
 from hwzo.cli.terminal import table
+from hwzo.errors import VerificationError
 from hwzo.testing.conformance import run_conformance
 
 NAME = "conformance"
@@ -17,4 +18,4 @@ def command(device: DeviceOption, seed: int = 0, json: Json = False) -> int:
         emit(report.as_dict())
     else:
         table(report.device, ("check", "result", "detail"), [(r.name, r.status, r.detail) for r in report.results])
-    return 5 if report.failed else 0
+    return VerificationError.exit_code if report.failed else 0

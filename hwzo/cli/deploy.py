@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hwzo.cli.options import Json
+from hwzo.cli.picture import draw
 from hwzo.cli.progress import bar
 from hwzo.cli.signals import Signalled
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import say, show, table
+from hwzo.cli.terminal import say, show, table, with_error
 from hwzo.deploy.closed_loop import MOST_WRITES, Progress, State
 from hwzo.deploy.deploying import deploy
 from hwzo.deploy.deployment import Deployment
@@ -163,21 +164,12 @@ def _bundle(done: Deployment, path: Path, profile: Path | None) -> HwzoError | N
 
 
 def _draw(done: Deployment) -> Path | None:
-    """The deployment's page, where matplotlib is there to draw it."""
+    """The deployment's page."""
     if done.path is None:
-        return None
-    if find_spec("matplotlib") is None:
-        say('no picture: matplotlib is missing; pip install "hwzo[viz]" draws one')
         return None
     from hwzo.report.deployment import write_deployment_page
 
-    page = done.path.with_suffix(".html")
-    try:
-        write_deployment_page(done.path, page)
-    except HwzoError as error:  # the deployment is done and whole; a picture can be drawn later
-        say(f"no picture: {error}")
-        return None
-    return page
+    return draw(done.path.with_suffix(".html"), partial(write_deployment_page, done.path))
 
 
 def _why_not(done: Deployment) -> str:
@@ -234,10 +226,10 @@ def _show(done: Deployment, page: Path | None, bundle: Path | None) -> None:
             )
         )
     for stage in done.manifest["validation"]:
-        rows.append((f"validation accuracy, {stage['stage']}", _accuracy(stage["accuracy"], stage["standard_error"])))
+        rows.append((f"validation accuracy, {stage['stage']}", with_error(stage["accuracy"], stage["standard_error"])))
     if result.accuracy is not None:
         rows.append((f"test accuracy, written once ({result.task})", f"{result.accuracy_before:.4f}"))
-        told = f"{_accuracy(result.accuracy, result.accuracy_standard_error)} ({result.passes} passes)"
+        told = f"{with_error(result.accuracy, result.accuracy_standard_error)} ({result.passes} passes)"
         rows.append((f"test accuracy ({result.task})", told))
     table(f"deployment {done.path}", ("", ""), rows)
     if done.manifest["bought"]:
@@ -263,10 +255,6 @@ def _writes(done: Deployment) -> list[tuple[str, object]]:
     if result.touch_up_writes:
         rows.append(("cell writes, touch-up", f"{result.touch_up_writes:,}"))
     return rows
-
-
-def _accuracy(value: float, error: float | None) -> str:
-    return f"{value:.4f}" if error is None else f"{value:.4f} +- {error:.4f}"
 
 
 def _show_plan(planned: Plan) -> None:

@@ -12,7 +12,7 @@ import typer
 from hwzo.cli.options import Json
 from hwzo.cli.progress import bar
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import say, show, table
+from hwzo.cli.terminal import say, show, table, with_error
 from hwzo.deploy.evaluation import evaluate
 from hwzo.errors import ConfigError
 
@@ -121,7 +121,7 @@ def _aging(
     done = {"off": (), "refresh": ("refreshed", "cells")}.get(compensation, (f"compensated, {compensation}", "gains"))
     rows: list[tuple[object, ...]] = []
     for point in aging.points:
-        without = _plus_minus(point.accuracy_without, point.accuracy_without_standard_error)
+        without = with_error(point.accuracy_without, point.accuracy_without_standard_error)
         gains = " ".join(f"{factor:.3f}" for factor in point.factors)
         last = f"{point.cells_written:,.0f}" if compensation == "refresh" else gains
         rows.append((age_label(point.seconds), without, *((_mean(point), last) if done else ()), point.loss))
@@ -134,11 +134,7 @@ def _aging(
 
 
 def _mean(result: Evaluation | AgedAccuracy) -> str:
-    return _plus_minus(result.accuracy, result.accuracy_standard_error)
-
-
-def _plus_minus(value: float, error: float | None) -> str:
-    return f"{value:.4f}" + ("" if error is None else f" +- {error:.4f}")
+    return with_error(result.accuracy, result.accuracy_standard_error)
 
 
 def _device(result: Evaluation | Aging) -> str:

@@ -56,6 +56,11 @@ def number(value: object) -> str:
     return str(value)
 
 
+def with_error(value: float, error: float | None) -> str:
+    """A mean with its standard error, where there is one: ``0.9123 +- 0.0045``."""
+    return f"{value:.4f}" if error is None else f"{value:.4f} +- {error:.4f}"
+
+
 def sparkline(values: Sequence[float], width: int = 60) -> str:
     """Values as a line of block characters, lowest to highest; thinned to at most ``width``."""
     if not values:

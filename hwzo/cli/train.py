@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hwzo.cli.options import Json
+from hwzo.cli.picture import draw
 from hwzo.cli.progress import bar
 from hwzo.cli.streams import emit, write
 from hwzo.cli.terminal import say, show, sparkline, table
-from hwzo.errors import HwzoError, VerificationError
+from hwzo.errors import VerificationError
 from hwzo.noise.profile import Profile
 from hwzo.train.advised import advised
 from hwzo.train.config import TrainConfig
@@ -84,21 +85,14 @@ def _progress(progress: Progress) -> tuple[float, str]:
 
 
 def _draw(run: Path) -> Path | None:
-    """The run's page, where matplotlib is there to draw it."""
-    if find_spec("matplotlib") is None:
-        say('no picture: matplotlib is missing; pip install "hwzo[viz]" draws one')
-        return None
+    """The run's page."""
     from hwzo.report.page import write_run_page
 
     folder = RunFolder(run)
     page = folder.path / "report.html"
-    if not page.is_file() or page.stat().st_mtime < folder.weights.stat().st_mtime:  # or it is of a shorter run
-        try:
-            write_run_page(run, page)
-        except HwzoError as error:  # the run is done and whole; a picture can be drawn later
-            say(f"no picture: {error}")
-            return None
-    return page
+    if page.is_file() and page.stat().st_mtime >= folder.weights.stat().st_mtime:  # else it is of a shorter run
+        return page
+    return draw(page, partial(write_run_page, run))
 
 
 def _show(result: Result, page: Path | None) -> None:

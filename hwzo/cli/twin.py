@@ -9,7 +9,7 @@ import typer
 
 from hwzo.cli.options import DeviceOption, Json
 from hwzo.cli.streams import emit
-from hwzo.cli.terminal import say, show, table
+from hwzo.cli.terminal import say, show, table, with_error
 from hwzo.errors import ConfigError
 from hwzo.noise.profile import Profile
 from hwzo.noise.twin import ALPHA, Gap
@@ -83,7 +83,7 @@ def command(
         rows = [
             (
                 s.name,
-                *(f"{mean:.4f} +- {error:.4f}" for mean, error in (s.device, s.twin)),
+                *(with_error(*mean) for mean in (s.device, s.twin)),
                 f"{s.p:.2g}",
                 _mark(s.differs),
             )

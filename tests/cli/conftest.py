@@ -35,7 +35,7 @@ def hwzo(capfd, monkeypatch, tmp_path):
     """Run a command in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     # A page takes a second to draw; what draws it has tests of its own.
-    monkeypatch.setattr("hwzo.cli.train.find_spec", lambda name: None)
+    monkeypatch.setattr("hwzo.cli.picture.find_spec", lambda name: None)
     before = signal.getsignal(signal.SIGTERM)
 
     def run(*words):

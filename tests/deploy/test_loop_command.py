@@ -41,7 +41,7 @@ def hwzo(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     """Run a command in this process, in a folder of its own: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
     # A page takes seconds to draw; one test draws it.
-    monkeypatch.setattr("hwzo.cli.deploy.find_spec", lambda name: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr("hwzo.cli.picture.find_spec", lambda name: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
 
     def run(*words: str) -> tuple[int, str, str]:
         capfd.readouterr()
