@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from hwzo.cli.picture import draw
+from hwzo.errors import FileError
 from hwzo.train.weights import Weights
 from hwzo_backends.crossbar.device import CrossbarDevice
 
@@ -196,6 +198,19 @@ def test_devices(hwzo):
         assert set(row) == {"url", "backend", "emulated", "available", "reason"}
         assert row["reason"]
     assert "emulated" in hwzo("devices").out
+
+
+def test_a_page_that_cannot_be_drawn_is_said_and_ends_nothing(monkeypatch, tmp_path, capfd):
+    def damaged(page):
+        raise FileError("its journal is damaged")
+
+    monkeypatch.setattr("hwzo.cli.picture.find_spec", lambda name: name)
+    assert draw(tmp_path / "page.html", damaged) is None
+    assert capfd.readouterr().err == "no picture: its journal is damaged\n"
+    assert draw(tmp_path / "page.html", lambda page: None) == tmp_path / "page.html"
+    monkeypatch.setattr("hwzo.cli.picture.find_spec", lambda name: None)
+    assert draw(tmp_path / "page.html", damaged) is None
+    assert 'pip install "hwzo[viz]"' in capfd.readouterr().err
 
 
 def test_doctor(hwzo, monkeypatch):
