@@ -38,8 +38,9 @@ def node_gradient(
     Outside its domain: it needs the losses sample by sample (with the batch's mean loss only, the samples' noises can't
     be told apart); units or reads of one layer whose noise differs in size get gradients in proportion to their
     variance; large noise measures the gradient of a smoothed loss, and decides itself which nodes a pool passes over
-    (on a small network with noise of .3, .78 of the gradient instead of the .91 of all nodes); converters much coarser than the noise hide it, and
-    a device whose weights are far from ``theta`` passes on something else than what is taken off.
+    (on a small network with noise of .3: .78 of the gradient instead of the .91 of all nodes); converters much coarser
+    than the noise hide it, and a device whose weights are far from ``theta`` passes on something else than what is
+    taken off.
 
     Args:
         network: what the parameters and nodes mean.

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwzo.device import Device, Update
-from hwzo.errors import CapabilityError
 from hwzo.explore.evidence import Evidence
 from hwzo.explore.weights import WeightExploration
-from hwzo.methods.method import Outcome, Record, State
+from hwzo.methods.method import Outcome, Record, State, kept_gradient, stepped
 from hwzo.methods.seed_steps import SeedSteps
 from hwzo.methods.settings import Exploration
 from hwzo.parameters import Array, ParameterSpec
@@ -71,11 +70,8 @@ class Composition:
             target = self.grid.stepped(theta, t, counters, coefficients)
             device.apply(Update(target, target - theta, t, counters, coefficients))
             return Outcome(target, state, evidence, rate, coefficients=coefficients)
-        # float32 is what the journal keeps, so the step is made from it too, and a replay is exact.
-        gradient = self.estimate(evidence, theta).astype(np.float32)
-        rate = self.rate(t, progress)
-        state, step = self.update.step(state, gradient.astype(np.float64), rate)
-        target = self.parameters.clip(theta + step)
+        gradient, rate = self.estimate(evidence, theta).astype(np.float32), self.rate(t, progress)
+        target, state = stepped(self.update, self.parameters, theta, state, gradient, rate)
         device.apply(Update(target, target - theta, t))
         return Outcome(target, state, evidence, rate, gradient)
 
@@ -83,15 +79,9 @@ class Composition:
         """A recorded step again, see `Method`."""
         if self.grid is not None and record.coefficients is not None:
             return self.grid.stepped(theta, record.t, np.unique(record.counters), record.coefficients), state
-        if record.gradient is not None:
-            gradient = record.gradient
-        elif self.regenerable:
+        if record.gradient is None and self.regenerable:
             evidence = self.explore.recall(record.losses, record.counters, record.scales, record.t)
             gradient = self.estimate(evidence, theta).astype(np.float32)
         else:
-            raise CapabilityError(
-                f"step {record.t} was made from the device's own noise and no step vector was kept: "
-                "it can be rerun on the emulated device, not replayed"
-            )
-        state, step = self.update.step(state, gradient.astype(np.float64), record.rate)
-        return self.parameters.clip(theta + step), state
+            gradient = kept_gradient(record)
+        return stepped(self.update, self.parameters, theta, state, gradient, record.rate)

@@ -14,7 +14,7 @@ from hwzo.device import Device, Update
 from hwzo.errors import CapabilityError
 from hwzo.explore.evidence import Evidence
 from hwzo.methods.composition import Rate
-from hwzo.methods.method import Outcome, Record, Start, State
+from hwzo.methods.method import Outcome, Record, Start, State, kept_gradient, stepped
 from hwzo.methods.serving import instead
 from hwzo.methods.settings import Exploration
 from hwzo.network import Network
@@ -65,19 +65,13 @@ class HostReference:
         learned, loss, exact = self.rule.descent(state, theta, batch, t)
         evidence = Evidence(np.array([loss]), np.zeros(1, dtype=np.int64), np.zeros(1))
         gradient, rate = exact.astype(np.float32), self.rate(t, progress)
-        target, moved = self._stepped(theta, state, gradient, rate)
+        target, moved = stepped(self.update, self.parameters, theta, state, gradient, rate)
         device.apply(Update(target, target - theta, t))
         return Outcome(target, {**moved, **learned}, evidence, rate, gradient)
 
     def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:
         """A recorded step again, see `Method`. What the rule remembers is left as it was."""
-        if record.gradient is None:
-            raise CapabilityError(f"step {record.t}: no gradient was kept; rerun it on the emulated device")
-        return self._stepped(theta, state, record.gradient, record.rate)
-
-    def _stepped(self, theta: Array, state: State, gradient: np.ndarray, rate: float) -> tuple[Array, State]:
-        mine, step = self.update.step(state, gradient.astype(np.float64), rate)
-        return self.parameters.clip(theta + step), {**state, **mine}
+        return stepped(self.update, self.parameters, theta, state, kept_gradient(record), record.rate)
 
 
 def known_network(start: Start, method: str) -> Network:

@@ -26,6 +26,7 @@ WEIGHTS = Settings(
 )
 DENSE = ("rademacher", "gaussian")
 """Laws of which one is needed to command all parameters at once."""
+NODE_TAKES = ("update", "rate", "schedule")
 WEIGHT_TAKES = ("probes", "estimator", "update", "rate", "schedule")
 
 
@@ -36,7 +37,9 @@ def build(settings: Settings, start: Start) -> Method:
     capabilities = start.device.capabilities
     match asked:
         case "intrinsic-node":
-            return node_perturbation.build(rest.only("intrinsic", ("update", "rate", "schedule")), start)
+            built = node_perturbation.build(rest.only("intrinsic", NODE_TAKES), start)
+            start.settings = start.settings.keep(NODE_TAKES)
+            return built
         case "intrinsic-weight" | "mixed":
             kept = (
                 "the noise of each write stays until the next"

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwzo.device import Device
+from hwzo.errors import CapabilityError
 from hwzo.explore.evidence import Evidence
 from hwzo.methods.settings import Exploration, Settings
-from hwzo.parameters import Array
+from hwzo.parameters import Array, ParameterSpec
 from hwzo.probes import Batch
-from hwzo.update import State
+from hwzo.update import State, UpdateRule
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,36 @@ class Record:
     gradient: NDArray[np.float32] | None = None
     coefficients: Array | None = None
     progress: float = 0.0
+
+
+def kept_gradient(record: Record) -> NDArray[np.float32]:
+    """The gradient that the journal kept of a step.
+
+    Raises:
+        CapabilityError: it kept none.
+    """
+    if record.gradient is None:
+        raise CapabilityError(
+            f"step {record.t} follows from more than its readings, and no step vector was kept: it can be rerun on the "
+            "emulated device, not replayed"
+        )
+    return record.gradient
+
+
+def stepped(
+    update: UpdateRule,
+    parameters: ParameterSpec,
+    theta: Array,
+    state: State,
+    gradient: NDArray[np.float32],
+    rate: float,
+) -> tuple[Array, State]:
+    """Theta (n_params,) after a step by a gradient, in bounds, and the state with what the update rule remembers.
+
+    The gradient is float32, which is what the journal keeps, so that a replay is exact.
+    """
+    remembered, step = update.step(state, gradient.astype(np.float64), rate)
+    return parameters.clip(theta + step), {**state, **remembered}
 
 
 class Method(Protocol):

@@ -14,7 +14,7 @@ from hwzo.errors import CapabilityError, ConfigError
 from hwzo.explore.evidence import Nodes
 from hwzo.explore.nodes import NodeExploration
 from hwzo.methods.composition import Rate
-from hwzo.methods.method import Outcome, Record, Start, State
+from hwzo.methods.method import Outcome, Record, Start, State, kept_gradient, stepped
 from hwzo.methods.serving import instead
 from hwzo.methods.settings import Exploration, Settings, known
 from hwzo.methods.weight_perturbation import rate_of, update_of
@@ -93,24 +93,14 @@ class NodeLearning:
             if silent >= MOST_SILENT:
                 raise
             learned, estimate = {}, np.zeros_like(theta)
-        # float32 is what the journal keeps, so the step is made from it too, and a replay is exact.
         gradient, rate = estimate.astype(np.float32), self.rate(t, progress)
-        target, moved = self._stepped(theta, state, gradient, rate)
+        target, moved = stepped(self.update, self.parameters, theta, state, gradient, rate)
         device.apply(Update(target, target - theta, t))
         return Outcome(target, {**moved, **learned, "silent": np.array([silent])}, evidence, rate, gradient)
 
     def replay(self, theta: Array, state: State, record: Record) -> tuple[Array, State]:
         """A recorded step again, see `Method`. What the rule remembers of activities is left as it was."""
-        if record.gradient is None:
-            raise CapabilityError(
-                f"step {record.t} was made from the device's own noise and no step vector was kept: "
-                "it can be rerun on the emulated device, not replayed"
-            )
-        return self._stepped(theta, state, record.gradient, record.rate)
-
-    def _stepped(self, theta: Array, state: State, gradient: np.ndarray, rate: float) -> tuple[Array, State]:
-        mine, step = self.update.step(state, gradient.astype(np.float64), rate)
-        return self.parameters.clip(theta + step), {**state, **mine}
+        return stepped(self.update, self.parameters, theta, state, kept_gradient(record), record.rate)
 
     @cached_property
     def _explore(self) -> NodeExploration:

@@ -64,7 +64,7 @@ class RewardModulation:
         layers = own_noise(self.network, theta, nodes.inputs, nodes.activities)
         learned = {"reward": np.array([self.memory * expected + (1.0 - self.memory) * mean])}
         # All nodes, also those that a pool passed over: in a single pass the others are those whose noise was high.
-        layers = [replace(layer, heard=None) for layer in layers]
+        layers = [layer if layer.heard is None else replace(layer, heard=None) for layer in layers]
         return learned, activity_gradient(self.network, layers, (expected - rewards) / max(abs(expected), TINY))
 
 

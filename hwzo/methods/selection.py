@@ -4,9 +4,9 @@ For devices that give a loss only: the (1+1)-ES with Rechenberg's 1/5 success ru
 seeded one plus whatever noise the device's writing adds; a loss is all that comes back. Candidate and incumbent are
 compared on the same samples, by default all that there are to train on, so that an incumbent's readings stay good until
 it changes. If the loss is noisy, both are read until the difference is ``SIGNIFICANCE`` standard errors, ``MOST`` times
-at most; what is not clear by then is dropped: a single comparison keeps bad luck as often as good. The standard error is
-that of as few as two readings each, looked at several times: of candidates that are no better 11% are kept. Every reading
-is counted and journalled.
+at most; what is not clear by then is dropped: a single comparison keeps bad luck as often as good. The standard error
+is that of as few as two readings each, looked at several times: of candidates that are no better 11% are kept. Every
+reading is counted and journalled.
 
 On a device whose writes are noisy the mutation moves a tenth of the parameters, and only those are written: the others
 keep what was selected. Still, to drop a mutation there is to draw the noise of its cells anew, which can't be undone by
