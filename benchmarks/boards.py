@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -34,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import MACHINE
 
 import hwzo
 from hwzo import firmware
@@ -405,11 +404,10 @@ def main() -> None:
         row["wall_seconds"] = time.perf_counter() - begun
         found.append(row)
         note(json.dumps(row))
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
     if options.json:
-        print(json.dumps({"machine": machine, "rows": found}))
+        print(json.dumps({"machine": MACHINE, "rows": found}))
         return
-    print(f"{machine}; every board is a virtual one")
+    print(f"{MACHINE}; every board is a virtual one")
     for row in found:
         print(f"\n{row.pop('case')}: {row.pop('bar')}")
         print("\n".join(f"  {key}: {value}" for key, value in row.items()))

@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import sys
 import time
 from collections import defaultdict
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import MACHINE
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
@@ -308,7 +307,7 @@ def main() -> int:
             devices.append(done[seed])
     table = counted(devices, misses=options.misses and not options.json)
     if options.json:
-        print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": table}))
+        print(json.dumps({"machine": MACHINE, "rows": table}))
     else:
         for row in table:
             low, high = row["expected"]

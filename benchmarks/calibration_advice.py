@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -25,19 +23,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import MACHINE
 from noisy_network import NoisyNetwork
 from threadpoolctl import threadpool_limits
+from to_goal import evaluations_to_goal
 
-from hwzo.data import Sampler, load_task
-from hwzo.methods.method import Start
-from hwzo.methods.registry import method_named
+from hwzo.data import load_task
 from hwzo.methods.settings import Settings
-from hwzo.network import accuracy
 from hwzo.noise.advice import advise
 from hwzo.train.advised import SETTINGS
 from hwzo.train.calibration import calibrate
 
-BUDGET, LOOK, GOAL = 12_000, 50, 0.90
+BUDGET, GOAL = 12_000, 0.90
 SEEDS = (10, 11, 12, 13, 14)
 FRESH = tuple(range(100, 108))
 KEPT = (1.8, 1.35, 1.2, 1.15)
@@ -74,38 +71,18 @@ def grid(readable: bool) -> list[Settings]:
 
 
 class Trial:
-    """Training in this process, without a run's folder."""
+    """Training on a device."""
 
     def __init__(self, device: NoisyNetwork) -> None:
         self.device, self.task = device, load_task("digits")
-        self.train, self.validation = self.task.batch("train"), self.task.batch("validation")
 
     def evaluations(self, settings: Settings, seed: int, most: float = BUDGET) -> int:
         """To the goal; ``most`` if it isn't reached by then."""
-        device = self.device
-        device.reseed(seed)
-        theta = device.parameters.initial(np.random.default_rng([seed, 3]))
-        device.program(theta)
-        size = len(self.train) if settings.exploration == "selection" else 128
-        sampler = Sampler(self.train, size, seed)
-        method = method_named("intrinsic").build(settings, Start(device, theta, sampler.at(0), key=seed))
-        state = method.begin(theta.size)
-        spent = looked = 0
-        for t in itertools.count():
-            outcome = method.step(device, theta, state, sampler.at(t), t, spent / BUDGET)
-            theta, state = outcome.theta, outcome.state
-            spent += len(outcome.evidence.losses)
-            if spent // LOOK > looked:
-                looked = spent // LOOK
-                if self._right(theta) >= GOAL:
-                    return spent
-            if spent >= most:
-                return int(most)
-        raise AssertionError
-
-    def _right(self, theta: np.ndarray) -> float:
-        outputs = self.task.network.forward(theta, self.validation.inputs)[-1]
-        return float(accuracy(outputs, self.validation.targets, self.validation.loss))
+        self.device.reseed(seed)
+        batch = len(self.task.train) if settings.exploration == "selection" else 128
+        return evaluations_to_goal(
+            self.task, self.device, "intrinsic", settings, seed, goal=GOAL, budget=BUDGET, most=most, batch=batch
+        )
 
 
 def race(trial: Trial, settings: list[Settings]) -> tuple[Settings, list[int], int]:
@@ -197,7 +174,7 @@ def main() -> int:
     ratios = [row["ratio"] for row in found]
     median, worst = statistics.median(ratios), max(ratios)
     if options.json:
-        print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": found}))
+        print(json.dumps({"machine": MACHINE, "rows": found}))
     else:
         print(
             f"{len(ratios)} devices: median ratio {median:.2f} (at most {MEDIAN}), worst {worst:.2f} (at most {WORST})"

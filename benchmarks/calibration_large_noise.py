@@ -16,23 +16,19 @@ import argparse
 import itertools
 import json
 import math
-import os
-import platform
 import statistics
 import sys
 from typing import Any
 
-import numpy as np
+from machine import MACHINE
 from threadpoolctl import threadpool_limits
+from to_goal import evaluations_to_goal
 
 import hwzo
-from hwzo.data import Sampler, load_task
-from hwzo.methods.method import Start
-from hwzo.methods.registry import method_named
+from hwzo.data import load_task
 from hwzo.methods.settings import Settings
-from hwzo.network import accuracy
 
-BUDGET, LOOK = 20_000, 50
+BUDGET = 20_000
 TUNING = (10, 11, 12, 13)
 FIRST = 30
 FEWER, MORE = 1.3, 1.1
@@ -61,24 +57,7 @@ def evaluations(sigma: float, way: Way, seed: int, goal: float, most: float = BU
     task = load_task("digits")
     url = f"{DEVICE}&sigma={sigma}" if sigma else DEVICE
     device = hwzo.connect(url.replace("seed=7", f"seed={seed}"), network=task.network, window=task.window)
-    theta = device.parameters.initial(np.random.default_rng([seed, 3]))
-    device.program(theta)
-    sampler, validation = Sampler(task.batch("train"), 128, seed), task.batch("validation")
-    method = method_named(way[0]).build(way[1], Start(device, theta, sampler.at(0), key=seed))
-    state = method.begin(theta.size)
-    spent = looked = 0
-    for t in itertools.count():
-        outcome = method.step(device, theta, state, sampler.at(t), t, spent / BUDGET)
-        theta, state = outcome.theta, outcome.state
-        spent += len(outcome.evidence.losses)
-        if spent // LOOK > looked:
-            looked = spent // LOOK
-            outputs = task.network.forward(theta, validation.inputs)[-1]
-            if accuracy(outputs, validation.targets, validation.loss) >= goal:
-                return spent
-        if spent >= most:
-            return int(most)
-    raise AssertionError
+    return evaluations_to_goal(task, device, *way, seed, goal=goal, budget=BUDGET, most=most)
 
 
 def tuned(sigma: float, ways: list[Way], goal: float) -> Way:
@@ -138,8 +117,7 @@ def main() -> int:
     fewer = ratio("sigma 0.1, ignored", "sigma 0.1, read back")
     more = ratio("sigma 0.03, read back", "no noise, injected")
     if options.json:
-        machine = f"{platform.machine()}, {os.cpu_count()} cores"
-        print(json.dumps({"machine": machine, "rows": list(rows.values()), "fewer": fewer, "more": more}))
+        print(json.dumps({"machine": MACHINE, "rows": list(rows.values()), "fewer": fewer, "more": more}))
     else:
         print(f"sigma 0.1: {fewer[0]:.2f} +- {fewer[1]:.2f} times fewer by reading the noise (at least {FEWER})")
         print(f"sigma 0.03: {more[0]:.2f} +- {more[1]:.2f} times as many as by ideal injection (at most {MORE})")

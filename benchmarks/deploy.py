@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from machine import MACHINE
 from rich.console import Console
 from rich.table import Table
 
@@ -365,8 +364,7 @@ def main() -> None:
         for case in arguments.case or CASES:
             rows += [row.told() for row in CASES[case](bench)]
     if arguments.json:
-        machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-        print(json.dumps({"machine": machine, "rows": rows}))
+        print(json.dumps({"machine": MACHINE, "rows": rows}))
         return
     table = Table(title="digits 64-32-10, test accuracy, emulated", title_justify="left")
     for column in ("case", "what", "accuracy", "below its reference", "bar", "n"):

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -22,6 +20,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from machine import MACHINE
 
 import hwzo
 
@@ -75,12 +75,11 @@ def main() -> None:
     }
     if options.picture:
         draw(row, options.picture)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
     if options.json:
-        print(json.dumps({"machine": machine, "rows": [row]}))
+        print(json.dumps({"machine": MACHINE, "rows": [row]}))
         return
     spread = "" if row["spread"] is None else f" +- {row['spread']:.4f}"
-    print(f"{row['case']} on {row['device']} (emulated); {machine}")
+    print(f"{row['case']} on {row['device']} (emulated); {MACHINE}")
     print(f"{row['method']}, {row['evaluations']:,} evaluations; {case.bar}")
     print(f"test accuracy {row['test_accuracy']:.4f}{spread} (n = {row['n']})")
     print(f"{row['minutes']:.1f} min a run, {row['processor_minutes']:.1f} of a processor")

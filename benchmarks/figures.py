@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from machine import MACHINE
 
 import hwzo
 from hwzo.data.logic import SOLVED
@@ -72,7 +72,7 @@ def main() -> None:
         rows.append(row)
         print(line(row), file=sys.stderr, flush=True)
     if options.json:
-        print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))
+        print(json.dumps({"machine": MACHINE, "rows": rows}))
     else:
         print("| case (emulated) | bar | test accuracy | goal on validation: evaluations | commanded | training | n |")
         print("| --- | --- | --- | --- | --- | --- | --- |")

@@ -10,49 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from instant import Instant
+from machine import MACHINE
 
 import hwzo
-from hwzo import Batch, Capabilities, Cost, DeviceInfo, Network, ParameterSpec, Probes, Readings, Update
+from hwzo import Capabilities, Network
 from hwzo.data.task import Split, Task
 
 NETWORK = Network((64, 32, 10))
-
-
-class Instant:
-    """A device that takes no time, and counts what it took."""
-
-    info = DeviceInfo("instant:", "instant", "0", "1", emulated=True)
-    capabilities = Capabilities(laws=frozenset({"rademacher"}))
-
-    def __init__(self) -> None:
-        self.parameters: ParameterSpec = NETWORK.parameter_spec(1.0)
-        self.seconds = 0.0
-
-    def program(self, theta: np.ndarray, *, mask: np.ndarray | None = None) -> Cost:
-        return Cost()
-
-    def measure(self, probes: Probes, batch: Batch) -> Readings:
-        start = time.perf_counter()
-        losses = 0.001 * np.arange(len(probes)) + 1.0
-        self.seconds += time.perf_counter() - start
-        return Readings(losses)
-
-    def apply(self, update: Update) -> Cost:
-        return Cost()
-
-    def read(self, repeats: int = 1) -> np.ndarray:
-        raise hwzo.CapabilityError("nothing to read")
-
-    def close(self) -> None:
-        pass
 
 
 def main() -> None:
@@ -77,7 +47,7 @@ def main() -> None:
     for name, settings in cases.items():
         times = []
         for run in range(options.runs):
-            device = Instant()
+            device = Instant(NETWORK, Capabilities(laws=frozenset({"rademacher"})))
             with tempfile.TemporaryDirectory() as folder:
                 result = hwzo.train(
                     task,
@@ -101,7 +71,7 @@ def main() -> None:
             }
         )
     if options.json:
-        print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))
+        print(json.dumps({"machine": MACHINE, "rows": rows}))
         return
     for row in rows:
         low, high = row["spread"]

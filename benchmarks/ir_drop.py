@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 
 import numpy as np
+from machine import MACHINE
 
 from hwzo_backends.crossbar.nodal import effective_conductances
 from hwzo_backends.crossbar.wires import approximate_conductances, attenuation
@@ -104,7 +103,7 @@ def main() -> None:
             }
         )
     if options.json:
-        machine = f"{platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}"
+        machine = f"{MACHINE}, numpy {np.__version__}"
         print(json.dumps({"machine": machine, "rows": rows, "times": times}))
         return
     print("error in % of the drop: rms / max of conductances; rms / max of weights")

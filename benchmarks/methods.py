@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import MACHINE
 from rich.console import Console
 from rich.table import Table
 
@@ -204,7 +203,7 @@ def main() -> None:
         if not options.json:
             show(case, found)
     if options.json:
-        print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))
+        print(json.dumps({"machine": MACHINE, "rows": rows}))
 
 
 class Kept:

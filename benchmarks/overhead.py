@@ -13,77 +13,55 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from instant import Instant
+from machine import MACHINE
 
-from hwzo import Batch, Capabilities, Cost, DeviceInfo, Network, ParameterSpec, Probes, Readings, Update
+from hwzo import Batch, Capabilities, Network, Probes, Readings
 from hwzo.directions import STREAMS
 from hwzo.methods.method import Start
 from hwzo.methods.registry import METHODS, method_named
+from hwzo.methods.serving import ON_THE_HOST
 from hwzo.methods.settings import Settings
 from hwzo.parameters import Array
 
 BAR = 50.0
 """Microseconds of overhead a loss reading."""
 LARGE, SMALL = Network((64, 32, 10)), Network((1, 1, 1))
-ON_THE_HOST = ("backprop", "forward-gradient", "gauss-newton")
-"""References: what they compute is the linear algebra itself, and no device is asked for anything."""
 SMALLER = {"reszo": "reszo?memory=2"}
 TOO_LARGE = ("cma-es",)
 """For 2,410 parameters."""
 
 
-class Instant:
-    """A device that takes no time: its answers were made beforehand. Counts the time that it took nevertheless."""
-
-    info = DeviceInfo("instant:", "instant", "0", "1", emulated=True)
+class Answering(Instant):
+    """Also gives nodes and realised parameters, as methods want them."""
 
     def __init__(self, network: Network, batch: int, *, retained: bool = False) -> None:
-        rng = np.random.default_rng(0)
-        self.parameters: ParameterSpec = network.parameter_spec(1.0)
-        self.capabilities = Capabilities(
-            "weights",
-            frozenset(STREAMS),
-            node_noise=True,
-            parameter_noise="retained" if retained else "per-evaluation",
-            network=network,
+        noise = "retained" if retained else "per-evaluation"
+        laws = frozenset(STREAMS)
+        super().__init__(
+            network, Capabilities("weights", laws, node_noise=True, parameter_noise=noise, network=network)
         )
-        self.losses = rng.normal(1.0, 0.1, 1024)
+        rng = np.random.default_rng(0)
         self.nodes = tuple(rng.normal(0.0, 0.3, (2, batch, units)) for units in network.layers[1:])
         self.moved: Array = rng.normal(0.0, 0.05, (64, self.parameters.size))
-        self.asked, self.seconds = 0, 0.0
 
-    def program(self, theta: Array, *, mask: NDArray[np.bool_] | None = None) -> Cost:
-        return Cost()
-
-    def measure(self, probes: Probes, batch: Batch) -> Readings:
-        begun = time.perf_counter()
+    def answer(self, probes: Probes) -> Readings:
         n = len(probes)
-        self.asked = (self.asked + n) % 512
         nodes = realised = None
         if probes.want == "nodes":
             nodes = tuple(layer[:n] for layer in self.nodes)
         elif probes.want == "weights":
             realised = self.moved[self.asked % 32 :][:n]
-        readings = Readings(self.losses[self.asked :][:n], nodes=nodes, realised=realised)
-        self.seconds += time.perf_counter() - begun
-        return readings
-
-    def apply(self, update: Update) -> Cost:
-        return Cost()
+        return Readings(self.losses[self.asked :][:n], nodes=nodes, realised=realised)
 
     def read(self, repeats: int = 1) -> Array:
         return 0.01 * self.moved[:repeats]
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -99,7 +77,7 @@ def timed(name: str, network: Network, batch: int, steps: int) -> Row:
     """One method on one size."""
     rng = np.random.default_rng(1)
     samples = Batch(rng.uniform(-1, 1, (batch, network.layers[0])), rng.integers(0, network.layers[-1], batch))
-    device = Instant(network, batch, retained=name == "noisezo")
+    device = Answering(network, batch, retained=name == "noisezo")
     theta = device.parameters.initial(rng)
     method = method_named(name).build(Settings(), Start(device, theta, samples, key=1))
     state = method.begin(theta.size)
@@ -125,12 +103,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.steps < 10:
         parser.error("--steps should be at least 10")
+    # What references compute is the linear algebra itself, and no device is asked for anything.
     names = [name for name in METHODS if options.only in name and name not in ON_THE_HOST]
     if not names:
         parser.error(f"--only {options.only!r} is in no method's name")
     rows = [row(name, options.steps) for name in names]
     if options.json:
-        print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))
+        print(json.dumps({"machine": MACHINE, "rows": rows}))
         return
     print(f"{'microseconds a loss reading':28}{'overhead':>10}{'(quartiles)':>18}{'whole':>10}{'readings a step':>18}")
     for found in rows:

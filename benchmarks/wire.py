@@ -20,7 +20,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,8 @@ import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+
+from machine import MACHINE
 
 from hwzo.wire.client import Client
 from hwzo.wire.frames import burst, request_block
@@ -180,7 +181,7 @@ def main() -> None:
         spread = max(ratios) - min(ratios)
         rows.append({"case": name, "ratio": statistics.median(ratios), "spread": spread, "n": len(ratios)})
     if options.json:
-        print(json.dumps({"machine": f"{platform.machine()}, {os.cpu_count()} cores", "rows": rows}))
+        print(json.dumps({"machine": MACHINE, "rows": rows}))
         return
     for row in rows:
         value = f"{row['per_second']:10.0f} /s" if "per_second" in row else f"{row['ratio']:10.2f}   "
