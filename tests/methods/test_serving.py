@@ -21,10 +21,13 @@ CROSSBARS = (
 LAWS = (frozenset(), frozenset({"rademacher"}), frozenset({"gaussian"}), frozenset({"coordinate", "gaussian-rank1"}))
 
 
-def built(device, method):
+def built(device, method, settings=Settings()):  # noqa: B008  (frozen)
+    """What a run's configuration keeps of a method that was built."""
     theta = device.parameters.initial(np.random.default_rng(0))
     device.program(theta)
-    return method_named(method).build(Settings(), Start(device, theta, xor().batch("train"), key=1))
+    start = Start(device, theta, xor().batch("train"), key=1)
+    method_named(method).build(settings, start)
+    return start.settings
 
 
 def crossbar(url):
@@ -49,7 +52,8 @@ def check(make):
     names = served(make().capabilities)
     for method in METHODS:
         if method in names:
-            built(make(), method)
+            settled = built(make(), method)
+            assert built(make(), method, settled) == settled  # as a resumed run does
         else:
             with pytest.raises(CapabilityError, match="use method 'intrinsic'") as caught:
                 built(make(), method)
