@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import tty
 import weakref
@@ -82,7 +83,8 @@ class VirtualBoard:
     @property
     def running(self) -> bool:
         """False after `kill` and `close`, or if it has failed."""
-        return self._held.process is not None and self._held.process.poll() is None
+        process = self._held.process
+        return process is not None and process.poll() is None
 
     def reset(self) -> None:
         """Pull its reset pin: what it has in RAM is lost to the program, EEPROM stays.
@@ -162,11 +164,12 @@ class VirtualBoard:
         return f"<virtual board {self.board.name} at {self.url}, {'running' if self.running else 'ended'}>"
 
     def _again(self, cause: int) -> None:
-        self._held.kill()
-        if self._held.closed:
-            raise DeviceError(f"virtual board {self.board.name} was closed; start another one")
-        termios.tcflush(self._held.slave, termios.TCIOFLUSH)  # what was under way is lost
-        self._run(cause)
+        with self._held.turn:
+            self._held.kill()
+            if self._held.closed:
+                raise DeviceError(f"virtual board {self.board.name} was closed; start another one")
+            termios.tcflush(self._held.slave, termios.TCIOFLUSH)  # what was under way is lost
+            self._run(cause)
 
     def _run(self, cause: int) -> None:
         held, process = self._held, self.board.virtual == "process"
@@ -282,6 +285,8 @@ class _Held:
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False
+        self.turn = threading.RLock()
+        """Of a thread that starts the process or ends it; another's waits, so that neither ends half of the other's."""
         self._owner = os.getpid()
         self._folder = tempfile.TemporaryDirectory(prefix="hwzo-board-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
@@ -291,7 +296,9 @@ class _Held:
 
     def kill(self) -> None:
         """End the process and its children, and wait for that."""
-        if self.process is not None:
+        with self.turn:
+            if self.process is None:
+                return
             self.process.terminate()  # the leash, which alone can wait until the board is gone
             try:
                 self.process.wait(END_S)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -237,6 +238,22 @@ def test_a_board_whose_leash_is_stopped_is_killed_all_the_same(monkeypatch: pyte
         os.kill(leash, signal.SIGSTOP)
         board.kill()
         assert gone_within(leash, 5.0)
+
+
+def test_a_board_that_is_killed_while_it_is_restarted_is_one_board():
+    """Another thread's kill ends the old process or the new one, and nothing of the other."""
+    need("posix")
+    delays = np.random.default_rng(0).uniform(0.0, 0.02, 20)
+    with firmware.start("posix") as board:
+        for delay in delays:
+            killer = threading.Timer(delay, board.kill)
+            killer.start()
+            board.restart()
+            killer.join()
+            if not board.running:
+                board.restart()
+            assert len(session_of(leash_of(board))) == 2
+        greeted(board)
 
 
 def test_a_board_that_is_dropped_or_closed_twice_is_gone():
