@@ -38,10 +38,12 @@ def activity_gradient(network: Network, layers: Sequence[LayerPasses], above: Ar
         layers: what they did in R passes.
         above: (R, batch), how much more loss each pass had than was expected.
     """
-    moved = np.sum([layer.energy for layer in layers], axis=0).sum(axis=0)  # a sample each
-    still = moved == 0.0  # nothing moved, nothing learnt
-    scale = heard_nodes(layers) / np.where(still, 1.0, moved) / above.shape[1]
-    return credit(network, layers, [above * np.where(still, 0.0, scale)] * len(layers))
+    energy = layers[0].energy
+    for layer in layers[1:]:
+        energy += layer.energy
+    moved: Array = np.add.reduce(energy)  # a sample each
+    scale = np.divide(heard_nodes(layers), moved, out=np.zeros_like(moved), where=moved > 0.0)  # not moved, not learnt
+    return credit(network, layers, [above * (scale / above.shape[1])] * len(layers))
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class LearnedFeedback:
                     correction *= layer.heard.reshape(correction.shape)
                 delta = guess + correction
             flat = delta.reshape(-1, layer.explored.shape[-1]) / samples
-            driven = layer.driven[0] if len(layer.driven) == 1 else layer.driven.mean(axis=0)
+            driven = layer.driven[0] if len(layer.driven) == 1 else np.add.reduce(layer.driven) / passes
             np.matmul(np.transpose(driven), flat, out=slot[:-1])
             np.add.reduce(flat, axis=0, out=slot[-1])
         return learned, gradient
