@@ -42,7 +42,7 @@ def activity_gradient(network: Network, layers: Sequence[LayerPasses], above: Ar
     for layer in layers[1:]:
         energy += layer.energy
     moved: Array = np.add.reduce(energy)  # a sample each
-    scale = np.divide(heard_nodes(layers), moved, out=np.zeros_like(moved), where=moved > 0.0)  # not moved, not learnt
+    scale = np.divide(heard_nodes(layers), moved, out=np.zeros(len(moved)), where=moved > 0.0)  # not moved, not learnt
     return credit(network, layers, [above * (scale / above.shape[1])] * len(layers))
 
 
