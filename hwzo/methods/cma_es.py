@@ -19,17 +19,16 @@ from typing import Any
 import numpy as np
 
 from hwzo.directions import Directions
-from hwzo.errors import ConfigError
+from hwzo.errors import CapabilityError, ConfigError
 from hwzo.explore.programmed import ProgrammedExploration
 from hwzo.extras import extra
 from hwzo.methods.method import Start, State
 from hwzo.methods.programmed import Programmed
+from hwzo.methods.serving import MOST_PARAMETERS, instead
 from hwzo.methods.settings import Settings, known
 from hwzo.parameters import Array
 
 DEFAULTS = Settings(scale=0.05)
-MOST_PARAMETERS = 1000
-"""Of cma-es: at 1,000 a round takes about a second already."""
 STATE = {"mean": "_mean", "path": "_p_sigma", "covariance path": "_pc", "covariance": "_C"}
 NUMBERS = {"sigma": "_sigma", "generation": "_g"}
 
@@ -96,11 +95,10 @@ def build(settings: Settings, start: Start) -> Programmed:
     """CMA-ES, for few parameters; any device that can be programmed will do."""
     size = start.device.parameters.size
     if size > MOST_PARAMETERS:
-        raise ConfigError(
-            f"method = 'cma-es': {start.device.info} has {size:,} parameters, and its covariance matrix would have "
-            f"{size * size:,} numbers; it is for {MOST_PARAMETERS:,} parameters at most: use method 'sep-cma', which "
-            "learns the diagonal",
-            key="method",
+        raise CapabilityError(
+            f"method 'cma-es': {start.device.info} has {size:,} parameters, and its covariance matrix would have "
+            f"{size * size:,} numbers; it is for {MOST_PARAMETERS:,} parameters at most, 'sep-cma' for more; "
+            f"{instead(start.device)}"
         )
     return _build("cma-es", "CMA", settings, start)
 

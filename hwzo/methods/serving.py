@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hwzo.device import Capabilities, Device
+from hwzo.device import Device
 from hwzo.probes import Law
 
 NODES = ("node-perturbation", "learned-feedback", "anp", "danp", "nrl", "hebbian")
@@ -31,15 +31,15 @@ PROGRAMMED = (
     *("selection", "metropolis"),
 )
 """They take any device: nothing is asked of it but a loss."""
+MOST_PARAMETERS = 1000
+"""Of ``cma-es``, whose matrix grows with the parameters squared: with so many a round takes about a second already."""
 ON_THE_HOST = ("backprop", "forward-gradient", "gauss-newton")
 """References: they take a layered device."""
 
 
-def served(capabilities: Capabilities) -> list[str]:
-    """Names of the methods that a device of these capabilities can serve, with the settings they have by themselves.
-
-    ``cma-es``, whose matrix grows with the parameters squared, may refuse a large one nevertheless.
-    """
+def served(device: Device) -> list[str]:
+    """Names of the methods that a device can serve, with the settings they have by themselves."""
+    capabilities = device.capabilities
     layered = capabilities.network is not None
     names = ["intrinsic"]
     if layered and capabilities.node_noise and capabilities.reads_back("nodes"):
@@ -47,11 +47,11 @@ def served(capabilities: Capabilities) -> list[str]:
     if capabilities.parameter_noise == "retained" and capabilities.reads_back("weights"):
         names += WRITES
     names += [name for name, laws in COMMANDED.items() if not capabilities.laws.isdisjoint(laws)]
-    names += PROGRAMMED
+    names += [name for name in PROGRAMMED if name != "cma-es" or device.parameters.size <= MOST_PARAMETERS]
     return [*names, *ON_THE_HOST] if layered else names
 
 
 def instead(device: Device) -> str:
     """What to use on this device, as the end of a message."""
-    _, *others = served(device.capabilities)
+    _, *others = served(device)
     return f"use method 'intrinsic', which picks what it can do; others for it are {', '.join(map(repr, others))}"

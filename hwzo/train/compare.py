@@ -21,11 +21,10 @@ from hwzo.errors import CapabilityError, ConfigError, FileError, HwzoError, Stop
 from hwzo.lease import Lease
 from hwzo.registry import DeviceURL, backends, load
 from hwzo.say import Say
-from hwzo.train.bench import open_bench
 from hwzo.train.comparison import Cell, Comparison, Outcome
 from hwzo.train.config import TrainConfig, read_toml
 from hwzo.train.result import Result
-from hwzo.train.start import start
+from hwzo.train.start import check_start, start
 from hwzo.train.tensors import write_atomically
 from hwzo.train.tuning import Tuning, tuned
 
@@ -53,8 +52,8 @@ def compare(comparison: Comparison, folder: Path, say: Say = lambda text: None) 
         CapabilityError: nothing is left, as no device can serve any of the methods.
         HwzoError: a run failed; the message says which.
     """
-    if not (folder / CONFIG).is_file():
-        _check_devices(comparison)
+    if not _begun(folder):
+        _check_starts(comparison)
     lease = _claim(comparison, folder)
     try:
         outcomes = _made(comparison, folder, say)
@@ -115,14 +114,27 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _check_devices(comparison: Comparison) -> None:
-    """Open each device once, so that a mistake in its URL shows before anything runs.
+def _begun(folder: Path) -> bool:
+    """Whether anything was run in a comparison's folder."""
+    return (folder / CONFIG).is_file() and any(
+        place.is_file() for kind in ("runs", "tuning") for place in (folder / kind).rglob("*")
+    )
 
-    Not one that only one run can hold, such as a board: opening it resets it.
+
+def _check_starts(comparison: Comparison) -> None:
+    """Build each method on each emulated device, so that a mistake in a URL or a setting shows before anything runs.
+
+    Not on a device that only one run can hold, such as a board: opening it resets it.
     """
-    for cell in comparison.cells()[:: len(comparison.methods)]:
+    for cell in comparison.cells():
         if not _held(cell.device):
-            open_bench(TrainConfig.build(comparison.keys_of(cell, comparison.seeds[0])), None, None).close()
+            keys = comparison.keys_of(cell, comparison.seeds[0])
+            try:
+                with _naming(keys):
+                    check_start(TrainConfig.build(keys))
+            except (CapabilityError, ConfigError) as error:
+                if not _leaves_out(error):
+                    raise
 
 
 def _claim(comparison: Comparison, folder: Path) -> Lease:
@@ -137,7 +149,7 @@ def _claim(comparison: Comparison, folder: Path) -> Lease:
         raise FileError(f"run folder {folder} can't be made: {error.strerror or error}") from error
     if not path.is_file() and any(not place.name.startswith(".") for place in folder.iterdir()):
         raise ConfigError(f"run = {str(folder)!r} is no comparison's folder, nor empty; name another one", key="run")
-    if path.is_file() and any(place.is_file() for kind in ("runs", "tuning") for place in (folder / kind).rglob("*")):
+    if _begun(folder):
         before, now = read_toml(path), comparison.model_dump(exclude_none=True)
         for key in sorted({*before, *now} - {"processes"}):
             if before.get(key) != now.get(key):
@@ -184,16 +196,26 @@ def _run(keys: Mapping[str, Any], folder: Path) -> Result:
     if _interrupted.is_set():
         raise InterruptedRunError("not begun: the run before was stopped by a signal")
     try:
-        return start(keys, config=TrainConfig.build(keys), run=folder, resume=True)
+        with _naming(keys):
+            return start(keys, config=TrainConfig.build(keys), run=folder, resume=True)
     except StoppedError as error:
         _interrupted.set()
         raise InterruptedRunError(str(error)) from None
-    except CapabilityError:  # names the device itself, and is told with the method that it leaves out
-        raise
+
+
+def _leaves_out(error: HwzoError) -> bool:
+    """Whether a method is left out for it: the device can't serve it, or its package is missing."""
+    return isinstance(error, CapabilityError) or (isinstance(error, ConfigError) and error.key == "method")
+
+
+@contextmanager
+def _naming(keys: Mapping[str, Any]) -> Generator[None]:
+    """An error says which run it is of, unless it leaves out a method: then it is told with that."""
+    try:
+        yield
     except HwzoError as error:
-        if isinstance(error, ConfigError) and error.key == "method":  # likewise
-            raise
-        error.args = (f"{keys['method']} on {keys['device']}, seed {keys['seed']}: {error}",)
+        if not _leaves_out(error) and not isinstance(error, StoppedError):
+            error.args = (f"{keys['method']} on {keys['device']}, seed {keys['seed']}: {error}",)
         raise
 
 
@@ -220,8 +242,7 @@ def _ended(
         try:
             yield future.result(), place
         except (CapabilityError, ConfigError) as error:
-            # A ConfigError of this key is what a method says that is not for a device of this size.
-            if isinstance(error, ConfigError) and error.key != "method":
+            if not _leaves_out(error):
                 raise
             outcome = outcomes[cell_of(place)]
             if outcome.left_out is None:

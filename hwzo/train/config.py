@@ -70,7 +70,7 @@ class TrainConfig(BaseModel):
     check_every: Count = 2000
 
     exploration: ExplorationChoice | None = None
-    probes: Count | None = None
+    probes: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = None
     scale: Moderate | None = None
     law: Law | None = None
     estimator: Estimator | None = None

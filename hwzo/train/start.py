@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingType
 from hwzo.data.task import Task
 from hwzo.device import Device
 from hwzo.errors import CapabilityError, ConfigError, FileError
+from hwzo.methods.method import Method, Start
 from hwzo.methods.registry import Entry, method_named
 from hwzo.noise.profile import Profile
 from hwzo.parameters import Array
@@ -130,18 +131,13 @@ def _begin(
             "`hwzo calibrate` makes it",
             key="on_drift",
         )
-    entry = method_named(config.method)
     bench = open_bench(config, task, device)
     try:
-        guard = bench.device
-        config = config.model_copy(
-            update={
-                "task": bench.task.name if task is not None else config.task,
-                "device": guard.info.url if device is not None else config.device,
-                "budget": config.budget or entry.budget,
-                "batch": config.batch or _usual_batch(entry, bench),
-            }
-        )
+        guard, config = bench.device, _filled(config, bench)
+        if task is not None:
+            config = config.model_copy(update={"task": bench.task.name})
+        if device is not None:
+            config = config.model_copy(update={"device": guard.info.url})
         if config.target is not None and not guard.gives_outputs:
             raise CapabilityError(
                 f"target = {config.target}: {guard.info} gives a loss only, no accuracy; leave the target out"
@@ -149,23 +145,15 @@ def _begin(
         calls: list[Call] = []
         if recorded(config, guard):
             guard.heard = calls.append
-        theta = _first_parameters(config, guard)
-        guard.program(theta)
-        begin = start_of(config, bench.task, guard, theta)
+        begin = _placed(config, bench)
         told: list[str] = []
         settings = config.settings if profile is not None else advised_at_start(config, begin, told.append)
-        method = entry.build(settings, begin)
+        method = method_named(config.method).build(settings, begin)
         guard.heard = None
         config = config.model_copy(update={**settings.keep(("exploration",)).given, **begin.settings.given})
-        spent = Spent(begin.evaluations, begin.commanded, guard.cost)
-        if not Budget.parse(config.budget or entry.budget).allows(spent, method.evaluations):
-            raise ConfigError(
-                f"budget = {config.budget!r} allows no step: a step takes up to {method.evaluations} evaluations"
-                + (f", and {spent.evaluations} went into calibration" if spent.evaluations else ""),
-                key="budget",
-            )
+        spent = _spent(config, bench, begin, method)
         snapshot = b"" if guard.emulation is None else guard.emulation.snapshot()
-        at = Checkpoint(0, theta, method.begin(theta.size), spent, begin.measured, snapshot=snapshot)
+        at = Checkpoint(0, begin.theta, method.begin(begin.theta.size), spent, begin.measured, snapshot=snapshot)
         journal = Journal(folder.journal, create=True)
         try:
             folder.describe(config, about(bench, method, begin.measured))
@@ -187,6 +175,53 @@ def _begin(
             journal.close()
     finally:
         bench.close()
+
+
+def check_start(config: TrainConfig) -> None:
+    """Check that a run could begin, by building its method on its device; only on one that is emulated.
+
+    Raises:
+        HwzoError: what the run would raise.
+    """
+    bench = open_bench(config, None, None)
+    try:
+        if bench.device.info.emulated:
+            config = _filled(config, bench)
+            begin = _placed(config, bench)
+            _spent(config, bench, begin, method_named(config.method).build(config.settings, begin))
+    finally:
+        bench.close()
+
+
+def _filled(config: TrainConfig, bench: Bench) -> TrainConfig:
+    """With the budget and the batch that its method likes, where they aren't set."""
+    entry = method_named(config.method)
+    usual = {"budget": config.budget or entry.budget, "batch": config.batch or _usual_batch(entry, bench)}
+    return config.model_copy(update=usual)
+
+
+def _placed(config: TrainConfig, bench: Bench) -> Start:
+    """The device with the parameters that the run begins with; ``config`` with its batch."""
+    theta = _first_parameters(config, bench.device)
+    bench.device.program(theta)
+    return start_of(config, bench.task, bench.device, theta)
+
+
+def _spent(config: TrainConfig, bench: Bench, begin: Start, method: Method) -> Spent:
+    """What building the method took, after checking that the budget leaves a step.
+
+    Raises:
+        ConfigError: it doesn't.
+    """
+    spent = Spent(begin.evaluations, begin.commanded, bench.device.cost)
+    if not Budget.parse(config.budget or method_named(config.method).budget).allows(spent, method.evaluations):
+        needed = spent.evaluations + method.evaluations
+        raise ConfigError(
+            f"budget = {config.budget!r} allows no step: a step takes up to {method.evaluations} evaluations"
+            + (f", and {spent.evaluations} went into calibration: {needed} at least" if spent.evaluations else ""),
+            key="budget",
+        )
+    return spent
 
 
 def _first_parameters(config: TrainConfig, device: Device) -> Array:

@@ -92,7 +92,23 @@ def test_where_nothing_is_left_it_says_why(tmp_path):
     with pytest.raises(CapabilityError, match="no method is left") as caught:
         compare(Comparison.build(given), tmp_path / "c")
     assert "'retained'" in str(caught.value)
-    assert "use method 'sep-cma'" in str(caught.value)
+    assert "'sep-cma' for more" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"settings": {"hebbian": {"law": "walsh"}}},
+        {"settings": {"spsa": {"probes": 3}}},
+        {"budget": "3 evaluations"},
+    ],
+)
+def test_what_a_run_would_refuse_is_told_before_any_begins(tmp_path, wrong):
+    """Of the last method, too; and the folder is free for the corrected configuration."""
+    given = SMALL | {"methods": ["spsa", "hebbian"], "devices": ["crossbar:pcm"], "seeds": [11], "processes": 1}
+    with pytest.raises(ConfigError, match=r"on crossbar:pcm, seed 11: (law|probes|budget)"):
+        compare(Comparison.build(given | wrong), tmp_path / "c")
+    assert not (tmp_path / "c").exists()
 
 
 def test_what_one_run_alone_can_hold_is_compared_run_by_run(tmp_path, monkeypatch):

@@ -48,8 +48,12 @@ def test_black_boxes(laws):
     check(lambda: black_box(laws))
 
 
+def test_a_device_of_many_parameters():
+    check(lambda: QuadraticDevice(1001, loss_sd=0.01))
+
+
 def check(make):
-    names = served(make().capabilities)
+    names = served(make())
     for method in METHODS:
         if method in names:
             settled = built(make(), method)
