@@ -195,9 +195,14 @@ class RunFolder:
         Raises:
             FileError: run.toml is missing or damaged.
         """
-        config = self.description().get("config")
-        if not isinstance(config, dict):
-            raise FileError(f"{self.toml} has no table [config]; it is damaged")
+        values = self.description()
+        config = values.get("config")
+        for table in ("config", "method"):  # the first and the last
+            if not isinstance(values.get(table), dict):
+                raise FileError(
+                    f"{self.toml} has no table [{table}]; it is damaged: put a whole one back, or remove the folder to "
+                    "begin anew"
+                )
         try:
             return TrainConfig.build(cast("dict[str, object]", config))
         except ConfigError as error:
