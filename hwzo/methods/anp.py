@@ -27,6 +27,8 @@ from hwzo.network import Network
 from hwzo.parameters import Array
 from hwzo.probes import Batch
 
+TINY = 1e-150
+"""Instead of 0 to divide by; what is divided by it twice is finite still."""
 DEFAULTS = Settings(probes=2, update="adam", rate=0.01, schedule="linear")
 
 
@@ -41,9 +43,9 @@ def activity_gradient(network: Network, layers: Sequence[LayerPasses], above: Ar
     energy = layers[0].energy
     for layer in layers[1:]:
         energy += layer.energy
-    moved: Array = np.add.reduce(energy)  # a sample each
-    scale = np.divide(heard_nodes(layers), moved, out=np.zeros(len(moved)), where=moved > 0.0)  # not moved, not learnt
-    return credit(network, layers, [above * (scale / above.shape[1])] * len(layers))
+    moved: Array = np.maximum(np.add.reduce(energy), TINY)  # a sample each; where it is 0, so is what is credited
+    modulation = above * (heard_nodes(layers) / moved / above.shape[1])
+    return credit(network, layers, [modulation] * len(layers))
 
 
 @dataclass(frozen=True)

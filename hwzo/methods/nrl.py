@@ -23,7 +23,7 @@ import numpy as np
 
 from hwzo.estimate.nodes_passes import own_noise
 from hwzo.explore.evidence import Nodes
-from hwzo.methods.anp import activity_gradient
+from hwzo.methods.anp import TINY, activity_gradient
 from hwzo.methods.method import Start, State
 from hwzo.methods.node_learning import NodeLearning, learning
 from hwzo.methods.settings import Settings
@@ -33,8 +33,6 @@ from hwzo.probes import Batch
 
 DEFAULTS = Settings(probes=1, update="adam", rate=0.003, schedule="linear")
 
-TINY = 1e-150
-"""Instead of a mean reward of 0 to divide by."""
 MEMORY = 0.9
 """Share of the running mean that is kept a step."""
 
