@@ -154,6 +154,29 @@ def test_a_file_system_that_refuses_is_no_defect_of_ours(hwzo, monkeypatch):
     }
 
 
+class Finalised:
+    """Is told to end while it is finalised, from where nothing can be raised."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def test_a_signal_that_comes_while_something_is_finalised_ends_the_command_all_the_same(capsys):
+    def command():
+        with answered():
+            Finalised()
+            time.sleep(10.0)
+
+    hook, begun = sys.unraisablehook, time.monotonic()
+    with pytest.raises(Signalled) as caught:
+        command()
+    assert caught.value.number == signal.SIGTERM
+    assert time.monotonic() - begun < 5.0
+    assert sys.unraisablehook is hook
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_the_handlers_of_signals_are_put_back():
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Signalled), answered():
