@@ -18,7 +18,7 @@ from hwzo.estimate.least_squares import least_squares
 from hwzo.explore.evidence import Evidence
 from hwzo.explore.weights import SPALL_GAMMA, WeightExploration, check_pairs
 from hwzo.methods.composition import Composition, Rate
-from hwzo.methods.grid_steps import UNITS, GridSteps, resolution_of
+from hwzo.methods.grid_steps import SIGNS, UNITS, GridSteps, resolution_of
 from hwzo.methods.method import Start
 from hwzo.methods.serving import instead
 from hwzo.methods.settings import Estimator, Exploration, Settings, known
@@ -123,7 +123,7 @@ def compose(
     start.settings = replace(chosen, scale=scale).keep(takes)
     resolution = resolution_of(device.parameters) if commands and law in UNITS else 0.0
     along = Directions(law, device.parameters, start.key)
-    replayed = resolution > 0 and not reads and chosen.update == "sgd" and estimator in LINEAR
+    replayed = resolution > 0 and law in SIGNS and not reads and chosen.update == "sgd" and estimator in LINEAR
     explore = WeightExploration(
         along,
         n,
@@ -223,7 +223,10 @@ def _estimate(estimator: Estimator, evidence: Evidence, moment: float | None, re
     moved = evidence.displacements
     if moved is None:
         raise CapabilityError("weight perturbation needs displacements of the parameters")
-    variance = None if moment is None else moment * float(np.abs(evidence.scales).max()) ** 2
+    scales = evidence.scales
+    if estimator == "antithetic":  # a pair may lie inwards of theta: how far apart its two are is what counts
+        scales = 0.5 * (scales[0::2] - scales[1::2])
+    variance = None if moment is None else moment * float(np.abs(scales).max()) ** 2
     match estimator:
         case "block":
             return block(moved, evidence.losses, read_error_variance=read_error, variance=variance)

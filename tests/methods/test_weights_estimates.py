@@ -15,6 +15,7 @@ from hwzo.estimate.least_squares import least_squares
 from hwzo.explore.coordinates import sweep, sweep_length
 from hwzo.explore.evidence import Evidence
 from hwzo.methods.fzoo import per_deviation
+from hwzo.methods.grid_steps import SIGNS
 from hwzo.methods.lozo import LowRank
 from hwzo.methods.method import Start
 from hwzo.methods.openes import centred_ranks
@@ -335,6 +336,7 @@ def test_mezo_keeps_one_number_for_each_direction():
     [
         ("coordinate", 10, {}),
         ("coordinate", 20, {"estimator": "antithetic"}),
+        ("spsa", 20, {"law": "coordinate"}),
         ("mgd?multiplexing=time", 10, {}),
         ("mgd?multiplexing=time&tau_p=2", 10, {}),
         ("mgd?multiplexing=frequency", 20, {}),
@@ -430,6 +432,7 @@ def test_displacements_by_units_are_whole_steps_of_a_grid(law):
     method.explore.measure(device, start.theta, BATCH, 0)
     for probes in asked:  # those of the c* rule, and of a step
         np.testing.assert_array_equal(probes.scales, np.round(probes.scales * 16) / 16)
+    assert (method.grid is not None) == (law in SIGNS)  # of these alone a board makes the steps itself
     trial = np.abs(asked[1].scales)
     assert set(trial / trial.min()) == {1.0, 2.0}
 
